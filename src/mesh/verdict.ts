@@ -1,0 +1,65 @@
+import type { Identity } from './model.ts'
+
+/** What a policy can see of a connection. */
+export interface PolicyContext {
+  /** Proven by mutual TLS; undefined for plaintext. */
+  readonly sourceIdentity: Identity | undefined
+  readonly sourceAddress: string
+  readonly destinationAddress: string
+  /** After target-port resolution. */
+  readonly destinationPort: number
+}
+
+/** Outcome of one field kind of a match. */
+export interface FieldResult {
+  /** `principals`, `notSourceIps`, … */
+  readonly field: string
+  readonly matched: boolean
+  /** The connection's value, as compared. */
+  readonly actual: string
+  /** The policy's values, as text. */
+  readonly expected: readonly string[]
+}
+
+export interface MatchResult {
+  readonly matched: boolean
+  /** True for a match without any field: it never matches. */
+  readonly empty: boolean
+  readonly fields: readonly FieldResult[]
+}
+
+export interface ClauseResult {
+  readonly matched: boolean
+  readonly matches: readonly MatchResult[]
+}
+
+export interface RuleResult {
+  readonly matched: boolean
+  readonly clauses: readonly ClauseResult[]
+}
+
+/** How one policy judged one connection. */
+export interface PolicyResult {
+  /** `namespace/name` */
+  readonly policy: string
+  readonly action: 'ALLOW' | 'DENY'
+  readonly dryRun: boolean
+  readonly matched: boolean
+  readonly rules: readonly RuleResult[]
+}
+
+/** The decision and all that led to it. */
+export interface Verdict {
+  readonly allowed: boolean
+  readonly reason:
+    | 'explicitly-denied'
+    | 'no-allow-policies'
+    | 'explicitly-allowed'
+    | 'allow-policies-but-none-matched'
+  /** The policy that decided, `namespace/name`; undefined when none did. */
+  readonly policy: string | undefined
+  /** One sentence for the operator. */
+  readonly message: string
+  /** Every policy considered, in the order of evaluation. Built on demand. */
+  readonly tree: () => readonly PolicyResult[]
+}
