@@ -1,0 +1,14 @@
+export { DATAPLANE_MODE_LABEL, isCaptured, REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
+export { type FileState, type FolderSnapshot, loadFolder } from './folder.ts'
+export type {
+  AuthorizationPolicy,
+  KubernetesObject,
+  KubernetesObjects,
+  Namespace,
+  ObjectMeta,
+  PeerAuthentication,
+  Pod,
+  Service,
+} from './objects.ts'
+export { type FileProblem, formatProblem } from './problem.ts'
+export { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'

@@ -1,0 +1,183 @@
+import { type Document, isMap, isNode, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
+import type { z } from 'zod'
+import type { KubernetesObject } from './objects.ts'
+import { type FileProblem, formatFieldPath } from './problem.ts'
+import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
+import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
+
+/** An object and where it stands, for problems that show only among several objects. */
+export interface ParsedObject {
+  readonly object: KubernetesObject
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+/** What one file says. With an error among the problems, nothing of it may be used. */
+export interface ParsedFile {
+  readonly objects: readonly ParsedObject[]
+  readonly problems: readonly FileProblem[]
+}
+
+/** Reads one file of Kubernetes YAML: any number of documents, `List`s among them. Never throws. */
+export function parseFile(file: string, text: string): ParsedFile {
+  const lines = new LineCounter()
+  const parsed: Mutable = { file, lines, objects: [], problems: [] }
+  // Anchors and merge keys are YAML; duplicate keys are refused, as kubectl does.
+  for (const document of parseAllDocuments(text, { lineCounter: lines, merge: true })) {
+    if (!('contents' in document)) continue
+    readDocument(document, parsed)
+  }
+  return { objects: parsed.objects, problems: parsed.problems }
+}
+
+interface Mutable {
+  readonly file: string
+  readonly lines: LineCounter
+  readonly objects: ParsedObject[]
+  readonly problems: FileProblem[]
+}
+
+type Path = readonly PropertyKey[]
+
+/** Kinds that belong to a mesh but carry nothing that we need to read. */
+const TOLERATED_KINDS: ReadonlySet<string> = new Set(['v1/ServiceAccount'])
+
+const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
+  string,
+  z.ZodType<KubernetesObject>
+>([
+  ['v1/Namespace', namespaceSchema],
+  ['v1/Pod', podSchema],
+  ['v1/Service', serviceSchema],
+  ['security.istio.io/v1/AuthorizationPolicy', authorizationPolicySchema],
+  ['security.istio.io/v1beta1/AuthorizationPolicy', authorizationPolicySchema],
+  ['security.istio.io/v1/PeerAuthentication', peerAuthenticationSchema],
+  ['security.istio.io/v1beta1/PeerAuthentication', peerAuthenticationSchema],
+])
+
+function readDocument(document: Document, into: Mutable): void {
+  if (document.errors.length > 0) {
+    for (const error of document.errors) into.problems.push(yamlProblem(error, into))
+    return
+  }
+  let value: unknown
+  try {
+    value = document.toJS()
+  } catch (cause) {
+    into.problems.push(problemAt(document, [], into, 'error', `not usable YAML: ${String(cause)}`))
+    return
+  }
+  if (value !== null && value !== undefined) readObject(value, [], document, into)
+}
+
+function readObject(value: unknown, path: Path, document: Document, into: Mutable): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    into.problems.push(
+      problemAt(document, path, into, 'error', 'expected a Kubernetes object with apiVersion and kind'),
+    )
+    return
+  }
+  const apiVersion = textField(value, 'apiVersion')
+  const kind = textField(value, 'kind')
+  if (apiVersion === undefined || kind === undefined) {
+    const field = kind === undefined ? 'kind' : 'apiVersion'
+    into.problems.push(
+      problemAt(document, [...path, field], into, 'error', 'expected text: every object has one'),
+    )
+    return
+  }
+  const type = `${apiVersion}/${kind}`
+  if (apiVersion === 'v1' && kind === 'List' && 'items' in value && Array.isArray(value.items)) {
+    for (const [index, item] of value.items.entries())
+      readObject(item, [...path, 'items', index], document, into)
+    return
+  }
+  if (TOLERATED_KINDS.has(type)) return
+  const schema = SCHEMAS.get(type)
+  if (schema === undefined) {
+    const known = [...SCHEMAS.keys(), ...TOLERATED_KINDS].join(', ')
+    const message = `${type} is not read here and has no effect; read are ${known}`
+    into.problems.push(problemAt(document, [...path, 'kind'], into, 'warning', message))
+    return
+  }
+  validate(schema, value, path, document, into)
+}
+
+function validate(
+  schema: z.ZodType<KubernetesObject>,
+  value: object,
+  path: Path,
+  document: Document,
+  into: Mutable,
+): void {
+  const result = schema.safeParse(value)
+  if (result.success) {
+    into.objects.push({ object: result.data, file: into.file, ...position(document, path, into.lines) })
+    return
+  }
+  for (const issue of result.error.issues) {
+    const at = [...path, ...issue.path]
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) {
+        const message = 'unknown field; check its spelling: an unknown field of a policy is refused'
+        into.problems.push(problemAt(document, [...at, key], into, 'error', message))
+      }
+    } else {
+      into.problems.push(
+        problemAt(document, at, into, 'error', issue.message.replace(/^Invalid input: /, '')),
+      )
+    }
+  }
+}
+
+function textField(value: object, field: string): string | undefined {
+  const found: unknown = Reflect.get(value, field)
+  return typeof found === 'string' && found !== '' ? found : undefined
+}
+
+function yamlProblem(error: YAMLError, into: Mutable): FileProblem {
+  const start = error.linePos?.[0] ?? into.lines.linePos(error.pos[0])
+  // The library appends a picture of the line; the position says as much.
+  const message = (error.message.split(' at line ')[0] ?? error.message).trim()
+  return { severity: 'error', file: into.file, line: start.line, column: start.col, field: '', message }
+}
+
+function problemAt(
+  document: Document,
+  path: Path,
+  into: Mutable,
+  severity: FileProblem['severity'],
+  message: string,
+): FileProblem {
+  return {
+    severity,
+    file: into.file,
+    ...position(document, path, into.lines),
+    field: formatFieldPath(path),
+    message,
+  }
+}
+
+/** Where the value at `path` starts, or the nearest enclosing one that exists. A key's own place for a map entry. */
+function position(document: Document, path: Path, lines: LineCounter): { line: number; column: number } {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const offset = offsetOf(document, path.slice(0, depth))
+    if (offset === undefined) continue
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  return { line: 1, column: 1 }
+}
+
+function offsetOf(document: Document, path: Path): number | undefined {
+  if (path.length === 0) return isNode(document.contents) ? document.contents.range?.[0] : undefined
+  const last = path.at(-1)
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  if (isMap(parent)) {
+    const pair = parent.items.find(({ key }) => isNode(key) && key.toJSON() === last)
+    return isNode(pair?.key) ? pair.key.range?.[0] : undefined
+  }
+  const node = document.getIn(path, true)
+  return isNode(node) ? node.range?.[0] : undefined
+}
