@@ -48,6 +48,14 @@ export interface PolicyResult {
   readonly rules: readonly RuleResult[]
 }
 
+/** What a dry-run policy would have said. */
+export interface DryRunResult {
+  /** `namespace/name` */
+  readonly policy: string
+  readonly action: 'ALLOW' | 'DENY'
+  readonly matched: boolean
+}
+
 /** The decision and all that led to it. */
 export interface Verdict {
   readonly allowed: boolean
@@ -60,6 +68,8 @@ export interface Verdict {
   readonly policy: string | undefined
   /** One sentence for the operator. */
   readonly message: string
-  /** Every policy considered, in the order of evaluation. Built on demand. */
+  /** Dry-run policies that were evaluated on the way to the decision, in that order; absent when there were none. */
+  readonly dryRun?: readonly DryRunResult[]
+  /** Every policy given, in the order of evaluation. Built on demand. */
   readonly tree: () => readonly PolicyResult[]
 }
