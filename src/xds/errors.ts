@@ -1,0 +1,20 @@
+export type XdsErrorCode =
+  /** A resource that cannot be used; its message is the reason given in the NACK. */
+  | 'invalid-resource'
+  /** On-demand: the control plane did not answer in time. */
+  | 'demand-timeout'
+  /** On-demand: the client was stopped, or has too many questions open. */
+  | 'demand-refused'
+  /** The source of the server's resources cannot be read. */
+  | 'source-unavailable'
+
+/** What goes wrong between a node proxy and its control plane, apart from gRPC's own statuses. */
+export class XdsError extends Error {
+  readonly code: XdsErrorCode
+
+  constructor(code: XdsErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'XdsError'
+    this.code = code
+  }
+}

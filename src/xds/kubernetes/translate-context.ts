@@ -1,0 +1,31 @@
+import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+
+export interface TranslateOptions {
+  readonly trustDomain: string
+  readonly clusterId: string
+  /** DNS domain of the cluster. Default `cluster.local`. */
+  readonly domain?: string
+  /** Its policies without selector hold for the whole mesh. Default `istio-system`. */
+  readonly rootNamespace?: string
+  /**
+   * Whether policies marked `istio.io/dry-run` are sent, to be evaluated and
+   * logged only. Default false, as istiod's
+   * AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY.
+   */
+  readonly dryRunPolicies?: boolean
+}
+
+/** What a translation step may know, defaults filled in. */
+export interface TranslateContext extends Required<TranslateOptions> {
+  readonly objects: KubernetesObjects
+  /** Network of the cluster: label `topology.istio.io/network` of the root namespace. */
+  readonly network: string
+  warn(object: KubernetesObject, field: string, message: string): void
+}
+
+/** Something that is in force, but perhaps not as its author meant it. */
+export interface TranslateWarning {
+  readonly object: KubernetesObject
+  readonly field: string
+  readonly message: string
+}

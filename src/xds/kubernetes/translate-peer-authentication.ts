@@ -1,0 +1,108 @@
+import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
+import type { MutualTlsMode, PeerAuthentication, Pod } from './objects.ts'
+import { matchesLabels } from './selector.ts'
+import type { TranslateContext } from './translate-context.ts'
+import { EMPTY_MATCH } from './translate-rule.ts'
+
+export interface MutualTlsPolicies {
+  readonly policies: readonly MeshPolicy[]
+  /** Names of the policies that a pod's workload must list. */
+  attachedTo(pod: Pod): readonly string[]
+}
+
+/**
+ * PeerAuthentications as DENY policies against peers without an identity, the
+ * form in which istiod sends them. DISABLE counts as PERMISSIVE: a node proxy
+ * never turns its tunnel off.
+ *
+ * istiod errs in two corners, which are done here as documented: a DISABLE
+ * port of a policy that inherits STRICT is exempt like a PERMISSIVE one, and a
+ * STRICT port under a PERMISSIVE policy stays strict whatever the mesh says.
+ */
+export function translatePeerAuthentications(context: TranslateContext): MutualTlsPolicies {
+  const all = [...context.objects.peerAuthentications.values()].sort(byAge)
+  if (all.length === 0) return { policies: [], attachedTo: () => [] }
+  const strict: MeshPolicy = {
+    ...denyPolicy(context.rootNamespace, 'istio_converted_static_strict'),
+    rules: [[[ANONYMOUS]]],
+  }
+  const converted = new Map<PeerAuthentication, MeshPolicy>()
+  for (const policy of all) {
+    if (policy.metadata.namespace === context.rootNamespace) continue
+    const rules = portRules(policy, effectiveMode(policy, all, context))
+    if (rules.length === 0) continue
+    const name = `converted_peer_authentication_${policy.metadata.name}`
+    converted.set(policy, { ...denyPolicy(policy.metadata.namespace, name), rules })
+  }
+  return {
+    policies: [strict, ...converted.values()],
+    attachedTo: (pod) => {
+      const selecting = all.find((policy) => selects(policy, pod, context))
+      const own = selecting === undefined ? undefined : converted.get(selecting)
+      if (own !== undefined) return [`${own.namespace}/${own.name}`]
+      const mode = selecting
+        ? effectiveMode(selecting, all, context)
+        : inheritedMode(pod.metadata.namespace, all, context)
+      return mode === 'STRICT' ? [`${strict.namespace}/${strict.name}`] : []
+    },
+  }
+}
+
+/** Whoever has no identity. */
+const ANONYMOUS: PolicyMatch = { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' }] }
+
+function denyPolicy(namespace: string, name: string): Omit<MeshPolicy, 'rules'> {
+  return { name, namespace, scope: 'WORKLOAD_SELECTOR', action: 'DENY', dryRun: false }
+}
+
+/** Oldest first; policies without a date count as oldest, in order of name. */
+function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
+  const [left, right] = [a, b].map(({ metadata: m }) => `${m.creationTimestamp} ${m.namespace}/${m.name}`)
+  return String(left) < String(right) ? -1 : 1
+}
+
+function selects({ metadata, spec }: PeerAuthentication, pod: Pod, context: TranslateContext): boolean {
+  return (
+    spec.matchLabels !== undefined &&
+    metadata.namespace !== context.rootNamespace &&
+    metadata.namespace === pod.metadata.namespace &&
+    matchesLabels(spec.matchLabels, pod.metadata.labels)
+  )
+}
+
+function effectiveMode(
+  policy: PeerAuthentication,
+  all: readonly PeerAuthentication[],
+  context: TranslateContext,
+): MutualTlsMode {
+  const { mode } = policy.spec
+  return mode === 'UNSET' ? inheritedMode(policy.metadata.namespace, all, context) : mode
+}
+
+/** What holds in a namespace for workloads that no selector picks. */
+function inheritedMode(
+  namespace: string,
+  all: readonly PeerAuthentication[],
+  context: TranslateContext,
+): MutualTlsMode {
+  for (const level of [namespace, context.rootNamespace]) {
+    const policy = all.find(
+      ({ metadata, spec }) => metadata.namespace === level && spec.matchLabels === undefined,
+    )
+    if (policy !== undefined && policy.spec.mode !== 'UNSET') return policy.spec.mode
+  }
+  return 'PERMISSIVE'
+}
+
+/** Rules for the ports that differ from the policy's own mode; none when no port does. */
+function portRules(policy: PeerAuthentication, mode: MutualTlsMode): MeshPolicy['rules'] {
+  if (policy.spec.matchLabels === undefined) return []
+  const ports = [...policy.spec.portLevelMtls]
+  if (mode === 'STRICT') {
+    const exempt = ports.filter(([, own]) => own === 'PERMISSIVE' || own === 'DISABLE')
+    if (exempt.length === 0) return []
+    return [[[ANONYMOUS], ...exempt.map(([port]) => [{ ...EMPTY_MATCH, notDestinationPorts: [port] }])]]
+  }
+  const strict = ports.filter(([, own]) => own === 'STRICT')
+  return strict.map(([port]) => [[{ ...ANONYMOUS, destinationPorts: [port] }]])
+}

@@ -1,0 +1,127 @@
+import type { HealthStatus, Port, ServiceKey, Workload } from '../../mesh/model.ts'
+import { isCaptured, REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
+import type { Pod, Service } from './objects.ts'
+import { matchesLabels } from './selector.ts'
+import type { TranslateContext } from './translate-context.ts'
+import { appProtocolOf, hostnameOf } from './translate-service.ts'
+
+/**
+ * A pod as a workload, as istiod's ambient index makes it. Undefined for a pod
+ * that has ended or has no address yet. `policies` are the names of the
+ * selector-scoped policies that apply to it.
+ */
+export function translatePod(
+  pod: Pod,
+  policies: readonly string[],
+  context: TranslateContext,
+): Workload | undefined {
+  const { metadata, spec, status } = pod
+  if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined
+  if (status.podIPs.length === 0) {
+    context.warn(pod, 'status.podIP', 'not set: a pod without an address is not in the mesh')
+    return undefined
+  }
+  if (spec.nodeName === '') {
+    context.warn(pod, 'spec.nodeName', 'not set: no node will capture the pod or ask for its certificate')
+  }
+  const owner = ownerOf(pod)
+  const { labels } = metadata
+  return {
+    uid: `${context.clusterId}//Pod/${metadata.namespace}/${metadata.name}`,
+    name: metadata.name,
+    namespace: metadata.namespace,
+    serviceAccount: spec.serviceAccountName,
+    trustDomain: context.trustDomain,
+    addresses: status.podIPs,
+    hostname: '',
+    network: context.network,
+    node: spec.nodeName,
+    clusterId: context.clusterId,
+    ...tunnelOf(pod, context),
+    applicationTunnel: undefined,
+    waypoint: undefined,
+    networkGateway: undefined,
+    networkMode: spec.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
+    workloadName: owner,
+    workloadType: 'POD',
+    canonicalName: firstLabel(labels, CANONICAL_NAME_LABELS) ?? owner,
+    canonicalRevision: firstLabel(labels, CANONICAL_REVISION_LABELS) ?? 'latest',
+    services: servicesOf(pod, context),
+    authorizationPolicies: [...policies].sort(),
+    status: healthOf(pod),
+    locality: { region: '', zone: '', subzone: '' },
+    capacity: 1,
+  }
+}
+
+const CANONICAL_NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']
+const CANONICAL_REVISION_LABELS = [
+  'service.istio.io/canonical-revision',
+  'app.kubernetes.io/version',
+  'version',
+]
+/** A CronJob names its Jobs after itself and the scheduled time in minutes. */
+const CRONJOB_SUFFIX = /-\d{8,}$/
+
+function firstLabel(labels: Readonly<Record<string, string>>, keys: readonly string[]): string | undefined {
+  return keys.map((key) => labels[key]).find((value) => value !== undefined && value !== '')
+}
+
+/** The name that the pod's author knows: the Deployment's rather than its ReplicaSet's. */
+function ownerOf({ metadata }: Pod): string {
+  const owner = metadata.ownerReferences.find(({ controller }) => controller)
+  if (owner === undefined) return metadata.name
+  if (owner.kind === 'ReplicaSet') {
+    const hash = metadata.labels['pod-template-hash']
+    if (hash !== undefined && owner.name.endsWith(`-${hash}`)) return owner.name.slice(0, -hash.length - 1)
+  }
+  if (owner.kind === 'Job') return owner.name.replace(CRONJOB_SUFFIX, '')
+  return owner.name
+}
+
+/**
+ * Where istio-cni writes down that it captured a pod, a folder has nobody to
+ * write: a pod that is enrolled counts as captured, unless it says `pending`.
+ */
+function tunnelOf(pod: Pod, context: TranslateContext): Pick<Workload, 'tunnelProtocol' | 'nativeTunnel'> {
+  const { labels, annotations, namespace } = pod.metadata
+  const native = (labels[TUNNEL_LABEL] ?? '').split(',').some((protocol) => protocol.trim() === 'http')
+  if (native) return { tunnelProtocol: 'HBONE', nativeTunnel: true }
+  const redirection = annotations[REDIRECTION_ANNOTATION]
+  const captured = redirection === 'enabled' || isCaptured(pod, context.objects.namespaces.get(namespace))
+  return { tunnelProtocol: captured && redirection !== 'pending' ? 'HBONE' : 'NONE', nativeTunnel: false }
+}
+
+/** A file that says nothing of conditions describes a pod that is ready. */
+function healthOf({ metadata, status }: Pod): HealthStatus {
+  if (metadata.deletionTimestamp !== undefined) return 'UNHEALTHY'
+  if (status.conditions === undefined) return 'HEALTHY'
+  const ready = status.conditions.find(({ type }) => type === 'Ready')
+  return ready?.status === 'True' ? 'HEALTHY' : 'UNHEALTHY'
+}
+
+function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey, readonly Port[]> {
+  const services = new Map<ServiceKey, readonly Port[]>()
+  for (const service of context.objects.services.values()) {
+    const { metadata, spec } = service
+    if (metadata.namespace !== pod.metadata.namespace || spec.type === 'ExternalName') continue
+    // Without a selector, a service's endpoints are somebody else's to say.
+    if (Object.keys(spec.selector).length === 0 || !matchesLabels(spec.selector, pod.metadata.labels))
+      continue
+    services.set(`${metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
+  }
+  return services
+}
+
+/** A named port that the pod does not have is left out; the pod stays an endpoint for the others. */
+function portsOf(service: Service, pod: Pod): readonly Port[] {
+  const ports: Port[] = []
+  for (const port of service.spec.ports) {
+    if (port.protocol !== 'TCP') continue
+    const named = pod.spec.ports.find(({ name, protocol }) => name === port.targetPort && protocol === 'TCP')
+    const targetPort = typeof port.targetPort === 'number' ? port.targetPort : named?.containerPort
+    if (targetPort === undefined) continue
+    ports.push({ servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) })
+  }
+  return ports
+}

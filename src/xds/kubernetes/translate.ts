@@ -1,0 +1,53 @@
+import type { AuthorizationPolicy, Service, Workload } from '../../mesh/model.ts'
+import type { KubernetesObjects } from './objects.ts'
+import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
+import { translatePeerAuthentications } from './translate-peer-authentication.ts'
+import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
+import { translateService } from './translate-service.ts'
+import { translatePod } from './translate-workload.ts'
+
+/** The mesh that a set of objects describes, as istiod would publish it. */
+export interface MeshResources {
+  readonly workloads: readonly Workload[]
+  readonly services: readonly Service[]
+  readonly policies: readonly AuthorizationPolicy[]
+  readonly warnings: readonly TranslateWarning[]
+}
+
+/** Pure: equal objects give equal resources in equal order. */
+export function translate(objects: KubernetesObjects, options: TranslateOptions): MeshResources {
+  const warnings: TranslateWarning[] = []
+  const rootNamespace = options.rootNamespace ?? 'istio-system'
+  const context: TranslateContext = {
+    domain: 'cluster.local',
+    dryRunPolicies: false,
+    ...options,
+    rootNamespace,
+    objects,
+    network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
+    warn: (object, field, message) => warnings.push({ object, field, message }),
+  }
+  const attached: AttachedPolicy[] = []
+  for (const policy of objects.authorizationPolicies.values()) {
+    const translated = translateAuthorizationPolicy(policy, context)
+    if (translated !== undefined) attached.push(translated)
+  }
+  const mutualTls = translatePeerAuthentications(context)
+  const policies = [...attached.map(({ policy }) => policy), ...mutualTls.policies]
+  const services = [...objects.services.values()]
+    .map((service) => translateService(service, context))
+    .filter((service) => service !== undefined)
+  const workloads = [...objects.pods.values()]
+    .map((pod) =>
+      translatePod(
+        pod,
+        [
+          ...attached.filter((policy) => policy.selects(pod)).map(({ name }) => name),
+          ...mutualTls.attachedTo(pod),
+        ],
+        context,
+      ),
+    )
+    .filter((workload) => workload !== undefined)
+  return { workloads, services, policies, warnings }
+}
