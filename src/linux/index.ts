@@ -1,0 +1,24 @@
+export type { LinuxErrorCode, LinuxErrorDetails } from './errors.ts'
+export { LinuxError } from './errors.ts'
+export { NetworkNamespace } from './netns.ts'
+export { applyRedirection, redirectionInPlace, removeRedirection } from './redirection.ts'
+export type { RedirectionOptions } from './redirection-rules.ts'
+export { SeqpacketServer } from './seqpacket-server.ts'
+export type { Packet } from './seqpacket-socket.ts'
+export { SeqpacketSocket } from './seqpacket-socket.ts'
+export type { Endpoint } from './sockaddr.ts'
+export type {
+  KeepAliveOptions,
+  ListeningTcpSocket,
+  ListenTcpOptions,
+  OpenTcpSocketOptions,
+} from './tcp-socket.ts'
+export {
+  listenTcp,
+  openTcpSocket,
+  originalDestination,
+  setKeepAlive,
+  setMark,
+  setUserTimeout,
+  socketFd,
+} from './tcp-socket.ts'
