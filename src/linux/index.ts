@@ -1,12 +1,16 @@
 export type { LinuxErrorCode, LinuxErrorDetails } from './errors.ts'
 export { LinuxError } from './errors.ts'
 export { NetworkNamespace } from './netns.ts'
+export type { CapturedPacket, CaptureOptions, CaptureStatistics } from './packet-capture.ts'
+export { capturePackets, PacketCapture } from './packet-capture.ts'
 export { applyRedirection, redirectionInPlace, removeRedirection } from './redirection.ts'
 export type { RedirectionOptions } from './redirection-rules.ts'
 export { SeqpacketServer } from './seqpacket-server.ts'
 export type { Packet } from './seqpacket-socket.ts'
 export { SeqpacketSocket } from './seqpacket-socket.ts'
 export type { Endpoint } from './sockaddr.ts'
+export type { TcpFlags, TcpSegment } from './tcp-segment.ts'
+export { parseTcpSegment } from './tcp-segment.ts'
 export type {
   KeepAliveOptions,
   ListeningTcpSocket,
