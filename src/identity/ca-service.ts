@@ -1,0 +1,121 @@
+import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
+import { type IstioCertificateRequest, IstioCertificateService } from '../gen/istio/v1/auth/ca_pb.ts'
+import type { CertificateAuthority } from './certificate-authority.ts'
+import { errorText, IdentityError } from './errors.ts'
+import { IMPERSONATED_IDENTITY } from './impersonation.ts'
+import { type IdentityLog, silentLog } from './log.ts'
+import { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+import type { Caller } from './token.ts'
+
+export interface CaServiceOptions {
+  readonly ca: Pick<CertificateAuthority, 'sign'>
+  /** Who calls, by the request's headers. What it throws becomes UNAUTHENTICATED. */
+  readonly authenticate: (headers: Headers) => Promise<Caller> | Caller
+  /**
+   * Asked when a node's proxy wants a workload's identity: a reason to refuse,
+   * or undefined to sign. Istio's rule: a workload of that identity runs on that node.
+   */
+  readonly authorizeImpersonation: (caller: Caller, requested: SpiffeId) => string | undefined
+  /** Lifetime when none is asked for, seconds. Default 86,400 (istiod's DEFAULT_WORKLOAD_CERT_TTL). */
+  readonly defaultTtlSeconds?: number
+  /** A longer lifetime is refused, seconds. Default 90 days (istiod's MAX_WORKLOAD_CERT_TTL). */
+  readonly maxTtlSeconds?: number
+  /** A shorter lifetime is refused, seconds. Default 5: below it a certificate ends before its renewal. */
+  readonly minTtlSeconds?: number
+  readonly log?: IdentityLog
+}
+
+/** `istio.v1.auth.IstioCertificateService` with istiod's answers and status codes, for a connect-es router. */
+export function caRoutes(options: CaServiceOptions): (router: ConnectRouter) => void {
+  const { ca, log = silentLog } = options
+  return (router) => {
+    router.service(IstioCertificateService, {
+      async createCertificate(request, context) {
+        const caller = await authenticated(options, context.requestHeader)
+        const id = identityToSign(options, caller, request)
+        const ttlSeconds = lifetime(options, request.validityDuration)
+        try {
+          const certChain = await ca.sign({ csrPem: request.csr, id, ttlSeconds })
+          log.info(
+            { caller: callerText(caller), identity: formatSpiffeId(id), ttlSeconds },
+            'certificate signed',
+          )
+          return { certChain }
+        } catch (error) {
+          log.warn({ caller: callerText(caller), identity: formatSpiffeId(id), err: error }, 'signing failed')
+          throw signingError(error)
+        }
+      },
+    })
+  }
+}
+
+async function authenticated(options: CaServiceOptions, headers: Headers): Promise<Caller> {
+  try {
+    return await options.authenticate(headers)
+  } catch (error) {
+    options.log?.warn({ err: error }, 'certificate request refused: caller not authenticated')
+    // Only our own texts go out: another error's may tell of the server's insides.
+    const reason = error instanceof IdentityError ? `: ${error.message}` : ''
+    throw new ConnectError(`request authenticate failure${reason}`, Code.Unauthenticated)
+  }
+}
+
+function identityToSign(
+  options: CaServiceOptions,
+  caller: Caller,
+  request: IstioCertificateRequest,
+): SpiffeId {
+  const asked = request.metadata?.[IMPERSONATED_IDENTITY]
+  if (asked === undefined || asked === '') return caller.id
+  const requested = typeof asked === 'string' ? parseSpiffeId(asked) : undefined
+  const reason =
+    requested === undefined
+      ? 'the requested identity is not a SPIFFE id'
+      : refusal(options, caller, requested)
+  if (requested !== undefined && reason === undefined) return requested
+  options.log?.warn({ caller: callerText(caller), requested: asked, reason }, 'impersonation refused')
+  throw new ConnectError(`request impersonation authentication failure: ${reason}`, Code.Unauthenticated)
+}
+
+function refusal(options: CaServiceOptions, caller: Caller, requested: SpiffeId): string | undefined {
+  const wanted = formatSpiffeId(requested)
+  if (wanted === formatSpiffeId(caller.id)) return undefined
+  if (caller.kind === 'workload') return `a workload gets its own identity only, ${formatSpiffeId(caller.id)}`
+  if (requested.trustDomain !== caller.id.trustDomain) {
+    return `${wanted} is not of this CA's trust domain ${caller.id.trustDomain}`
+  }
+  return options.authorizeImpersonation(caller, requested)
+}
+
+function lifetime(options: CaServiceOptions, asked: bigint): number {
+  const {
+    defaultTtlSeconds = DEFAULT_TTL_SECONDS,
+    maxTtlSeconds = MAX_TTL_SECONDS,
+    minTtlSeconds = MIN_TTL_SECONDS,
+  } = options
+  if (asked <= 0n) return defaultTtlSeconds
+  if (asked > BigInt(maxTtlSeconds)) {
+    const message = `requested lifetime of ${asked} s is above the maximum of ${maxTtlSeconds} s`
+    throw new ConnectError(message, Code.InvalidArgument)
+  }
+  if (asked < BigInt(minTtlSeconds)) {
+    const message = `requested lifetime of ${asked} s is below the minimum of ${minTtlSeconds} s`
+    throw new ConnectError(message, Code.InvalidArgument)
+  }
+  return Number(asked)
+}
+
+function signingError(error: unknown): ConnectError {
+  if (!(error instanceof IdentityError)) return new ConnectError('certificate signing failed', Code.Internal)
+  const code = error.code === 'REQUEST_INVALID' ? Code.InvalidArgument : Code.Internal
+  return new ConnectError(errorText(error), code)
+}
+
+function callerText(caller: Caller): string {
+  return caller.kind === 'node' ? `node ${caller.node}` : formatSpiffeId(caller.id)
+}
+
+const DEFAULT_TTL_SECONDS = 86_400
+const MAX_TTL_SECONDS = 90 * 86_400
+const MIN_TTL_SECONDS = 5
