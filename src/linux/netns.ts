@@ -73,7 +73,7 @@ export class NetworkNamespace {
    * loop or to Node's thread pool (files, DNS) does not. Nests. If the kernel does not let us return, the process is
    * aborted: going on would put one pod's traffic into another's network.
    */
-  run<T>(fn: () => T extends PromiseLike<unknown> ? never : T): T {
+  run<T>(fn: () => T): T {
     const home = check(libc.open(CURRENT, O_RDONLY | O_CLOEXEC), 'open', CURRENT)
     try {
       check(libc.setns(this.fd, CLONE_NEWNET), 'setns', `network namespace ${this.inode}`)

@@ -1,0 +1,6 @@
+export type { ReceivedRequest } from './client.ts'
+export { ZdsClient } from './client.ts'
+export type { WorkloadInfo, ZdsRequest } from './codec.ts'
+export { MAX_PACKET_BYTES } from './codec.ts'
+export type { ZdsErrorCode } from './errors.ts'
+export { ZdsError } from './errors.ts'
