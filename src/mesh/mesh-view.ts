@@ -26,7 +26,8 @@ export interface MeshView {
   serviceByHostname(hostname: string, clientNamespace: string | undefined): Service | undefined
   /** A workload by hostname within a namespace. */
   workloadByHostname(namespace: string, hostname: string): Workload | undefined
-  endpoints(service: ServiceKey): Iterable<Endpoint>
+  /** Those that the service's health policy lets through. Not to be kept: ask again after a change. */
+  endpoints(service: ServiceKey): readonly Endpoint[]
   /** Policies that bear on connections to `destination`: namespace, global and the listed ones. */
   policiesFor(destination: Workload): readonly AuthorizationPolicy[]
   workloads(): Iterable<Workload>

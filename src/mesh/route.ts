@@ -14,6 +14,18 @@ export interface RouteStep {
   readonly detail: string
 }
 
+/**
+ * Set when the workload to dial has no address: `dial.address` is its hostname,
+ * and `withResolvedAddress` puts in what DNS said.
+ */
+export interface DnsTarget {
+  readonly hostname: string
+  /** The client's family, preferred among the answers. */
+  readonly family: 4 | 6
+  /** Set when `authority` names the dialled address: the port to write after it. */
+  readonly authorityPort?: number
+}
+
 interface RouteBase {
   readonly steps: readonly RouteStep[]
   /** The service that the client asked for, if any. */
@@ -33,8 +45,9 @@ export type Route =
       readonly expectedIdentities: readonly string[]
       /** Whether the far side is the endpoint itself or a waypoint before it. */
       readonly via: 'endpoint' | 'waypoint'
+      readonly dns?: DnsTarget
     })
-  | (RouteBase & { readonly kind: 'tcp'; readonly dial: SocketAddress })
+  | (RouteBase & { readonly kind: 'tcp'; readonly dial: SocketAddress; readonly dns?: DnsTarget })
   /** Not of this mesh: raw TCP to where the client wanted to go. */
   | (RouteBase & { readonly kind: 'passthrough'; readonly dial: SocketAddress })
   | (RouteBase & {

@@ -1,0 +1,57 @@
+import { formatSocketAddress } from './addresses.ts'
+import type { Route, RouteStep } from './route.ts'
+import type { FieldResult, PolicyResult, Verdict } from './verdict.ts'
+
+/** A route for people: its steps in order, then the outcome; one line each. */
+export function explainRoute(route: Route): readonly string[] {
+  return [...explainSteps(route.steps), `=> ${routeOutcome(route)}`]
+}
+
+/** One line for each step. */
+export function explainSteps(steps: readonly RouteStep[]): readonly string[] {
+  return steps.map(({ step, detail }) => `${step}: ${detail}`)
+}
+
+/** A verdict for people: the decision, then every policy with what its matches compared. */
+export function explainVerdict(verdict: Verdict): readonly string[] {
+  return [
+    `${verdict.allowed ? 'allowed' : 'denied'}: ${verdict.message}`,
+    ...verdict.tree().flatMap(explainResult),
+  ]
+}
+
+function routeOutcome(route: Route): string {
+  switch (route.kind) {
+    case 'hbone':
+      return `HBONE to ${route.via} ${formatSocketAddress(route.dial)}, CONNECT ${route.authority}, expecting ${route.expectedIdentities.join(' or ')}`
+    case 'tcp':
+      return `TCP to ${formatSocketAddress(route.dial)}`
+    case 'passthrough':
+      return `passthrough to ${formatSocketAddress(route.dial)}`
+    case 'refused':
+      return `refused (${route.code}): ${route.message}`
+  }
+}
+
+function explainResult({ policy, action, dryRun, matched, rules }: PolicyResult): readonly string[] {
+  const title = `${action} ${policy}${dryRun ? ' (dry run)' : ''}: ${outcome(matched)}`
+  const lines = rules.flatMap((rule, r) => [
+    `  rule ${r + 1}: ${outcome(rule.matched)}`,
+    ...rule.clauses.flatMap((clause, c) => [
+      `    clause ${c + 1}: ${outcome(clause.matched)}`,
+      ...clause.matches.flatMap((match, m) => [
+        `      match ${m + 1}: ${match.empty ? 'empty, never matches' : outcome(match.matched)}`,
+        ...match.fields.map((field) => `        ${explainField(field)}`),
+      ]),
+    ]),
+  ])
+  return [title, ...lines]
+}
+
+function explainField({ field, matched, actual, expected }: FieldResult): string {
+  return `${field}: "${actual}" against ${expected.join(', ')}: ${matched ? 'holds' : 'fails'}`
+}
+
+function outcome(matched: boolean): string {
+  return matched ? 'matches' : 'does not match'
+}
