@@ -16,5 +16,7 @@ if (major < NODE_MAJOR) {
 }
 
 const source = new URL('../src/main.ts', import.meta.url)
-const { main } = await import(existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href)
+const { main } = await import(
+  existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href
+)
 await main(process.argv)

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { agentCommand } from './agent.ts'
+import { certsCommand } from './certs.ts'
+import { configServerCommand } from './config-server.ts'
+import { labCommand } from './lab.ts'
+import { proxyCommand } from './proxy.ts'
+import { versionCommand } from './version.ts'
+
+/** The command line: one executable, one command per role of the mesh and per tool. */
+export function createProgram(): Command {
+  return new Command('ztunnel')
+    .description('The Istio ambient L4 data plane on Node: node proxy, config server, node agent, labs')
+    .version(packageVersion())
+    .showHelpAfterError()
+    .addCommand(labCommand())
+    .addCommand(proxyCommand())
+    .addCommand(configServerCommand())
+    .addCommand(agentCommand())
+    .addCommand(certsCommand())
+    .addCommand(versionCommand(packageVersion()))
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version)
+  return 'unknown'
+}

@@ -1,0 +1,163 @@
+import {
+  type Baggage,
+  decodeBaggage,
+  encodeBaggage,
+  type HboneRequest,
+  parseForwardedHost,
+  parseTraceparent,
+} from '../hbone/index.ts'
+import {
+  authorize,
+  formatHostPort,
+  formatSocketAddress,
+  type InboundRoute,
+  identityUri,
+  isLoopback,
+  type PolicyContext,
+  resolveInbound,
+  type SocketAddress,
+  type Workload,
+  workloadIdentity,
+} from '../mesh/index.ts'
+import type { ConnectionInfo } from '../telemetry/index.ts'
+import { workloadBaggage } from './baggage.ts'
+import { connected } from './dial.ts'
+import { errorText, ProxyError } from './errors.ts'
+import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
+import type { InboundDependencies } from './inbound-passthrough.ts'
+import { proxyHeaderV2 } from './proxy-protocol.ts'
+import { relay } from './relay.ts'
+import { illegalPorts } from './settings.ts'
+
+type AcceptedRoute = Extract<InboundRoute, { kind: 'accepted' }>
+
+/** Handles one CONNECT that reached a workload (15008): validate, judge, dial the application, relay. */
+export function hboneHandler(deps: InboundDependencies): ConnectionHandler<HboneRequest> {
+  const illegal = illegalPorts(deps.settings)
+  return async (request) => {
+    const early = (status: number, error: string): ConnectionOutcome => {
+      request.refuse(status)
+      deps.telemetry.rejectedEarly({
+        sourceAddress: formatSocketAddress(request.peer),
+        destinationAddress: formatSocketAddress(request.local),
+        direction: 'inbound',
+        error,
+      })
+      return { kind: 'failed', flag: 'CONNECT', error }
+    }
+    if (request.authority === undefined) return early(400, 'no valid authority pseudo header')
+    try {
+      const workload = await deps.local.get()
+      const route = resolveInbound(deps.mesh, {
+        workload,
+        connectionDestination: request.local,
+        authority: request.authority,
+        network: deps.settings.network,
+        forwardedHost: parseForwardedHost(request.headers.forwarded),
+        illegalPorts: illegal,
+      })
+      if (route.kind === 'refused') return early(route.status, route.message)
+      return await carry(deps, request, workload, route)
+    } catch (error) {
+      return early(503, errorText(error))
+    }
+  }
+}
+
+function carry(
+  deps: InboundDependencies,
+  request: HboneRequest,
+  workload: Workload,
+  route: AcceptedRoute,
+): Promise<ConnectionOutcome> {
+  const context: PolicyContext = {
+    sourceIdentity: request.peer.identity,
+    sourceAddress: request.peer.address,
+    destinationAddress: route.upstream.address,
+    destinationPort: route.upstream.port,
+  }
+  let answered = false
+  return relay(deps, {
+    info: connectionInfo(deps, request, workload, route),
+    originalDestination: authorityText(request),
+    actualDestination: formatSocketAddress(route.upstream),
+    policy: { context, judge: () => authorize(deps.mesh.policiesFor(workload), context) },
+    connect: async (dialSignal) => {
+      const target = applicationAddress(deps, route)
+      const socket = deps.sockets.connect(target, spoofedSource(deps, request, target))
+      const upstream = await connected(socket, target, deps.settings.connectTimeoutMs, dialSignal)
+      answered = true
+      const downstream = request.accept(
+        deps.settings.responseBaggage ? { baggage: encodeBaggage(workloadBaggage(workload)) } : {},
+      )
+      if (route.tunnel !== undefined) {
+        const peer = request.peer.identity
+        const identity = peer === undefined ? undefined : identityUri(peer)
+        upstream.write(proxyHeaderV2(request.peer, route.tunnel.target, identity))
+      }
+      return { downstream, upstream }
+    },
+    // 401 for policy and 503 for the rest is what Istio's peers know; after the 200 only a reset is left.
+    fail: (error) => {
+      if (answered) return
+      request.refuse(error instanceof ProxyError && error.code === 'policy-denied' ? 401 : 503)
+    },
+  })
+}
+
+/** PROXY-protocol applications are dialled on loopback: the header has the client's address. */
+function applicationAddress({ settings }: InboundDependencies, route: AcceptedRoute): SocketAddress {
+  if (route.tunnel === undefined || !settings.localhostAppTunnel) return route.upstream
+  return { address: route.upstream.address.includes(':') ? '::1' : '127.0.0.1', port: route.upstream.port }
+}
+
+/** The application sees the client's address, unless that is its own or it is told by PROXY protocol. */
+function spoofedSource(
+  { transparent }: InboundDependencies,
+  { peer }: HboneRequest,
+  target: SocketAddress,
+): string | undefined {
+  if (!transparent || peer.address === target.address) return undefined
+  return isLoopback(target.address) ? undefined : peer.address
+}
+
+function connectionInfo(
+  { mesh, settings }: InboundDependencies,
+  request: HboneRequest,
+  workload: Workload,
+  route: AcceptedRoute,
+): Omit<ConnectionInfo, 'counts'> {
+  const { headers, peer } = request
+  // A peer of another network is not found by its address here; its baggage tells who it is.
+  const otherNetwork =
+    headers.xForwardedNetwork !== undefined &&
+    headers.xForwardedNetwork.toLowerCase() !== settings.network.toLowerCase()
+  const source = otherNetwork
+    ? undefined
+    : mesh.workloadByAddress({ network: settings.network, address: peer.address })
+  const baggage: Baggage | undefined = settings.responseBaggage ? decodeBaggage(headers.baggage) : undefined
+  const traceId = parseTraceparent(headers.traceparent)?.traceId
+  return {
+    direction: 'inbound',
+    source: {
+      address: formatSocketAddress(peer),
+      ...(source === undefined ? {} : { workload: source }),
+      ...(peer.identity === undefined ? {} : { identity: identityUri(peer.identity) }),
+      ...(baggage === undefined ? {} : { baggage }),
+    },
+    destination: {
+      address: formatSocketAddress(request.local),
+      hboneAddress: authorityText(request),
+      workload,
+      ...(route.service === undefined ? {} : { service: route.service }),
+      identity: identityUri(workloadIdentity(workload)),
+    },
+    secure: true,
+    ...(traceId === undefined ? {} : { traceId }),
+    steps: route.steps,
+  }
+}
+
+function authorityText({ authority }: HboneRequest): string {
+  return authority === undefined ? '' : formatHostPort(authority.host, authority.port)
+}

@@ -1,0 +1,70 @@
+import type { Duplex } from 'node:stream'
+import { pump } from '../hbone/index.ts'
+import type { PolicyContext, Verdict } from '../mesh/index.ts'
+import type { ConnectionInfo, ConnectionTelemetry } from '../telemetry/index.ts'
+import type { ConnectionTracker } from './connection-tracker.ts'
+import { deniedText, errorText, ProxyError, responseFlag } from './errors.ts'
+import type { ConnectionOutcome } from './handler.ts'
+
+export interface RelayDependencies {
+  readonly tracker: ConnectionTracker
+  readonly telemetry: ConnectionTelemetry
+}
+
+/** A connection whose route is known: what is left is to judge, dial, pump and record it. */
+export interface RelayPlan {
+  readonly info: Omit<ConnectionInfo, 'counts'>
+  readonly originalDestination: string
+  readonly actualDestination: string
+  /** What policies see, and the judgement; absent where no policy applies (outbound). */
+  readonly policy?: { readonly context: PolicyContext; readonly judge: () => Verdict }
+  /** Dials, and answers the downstream if its protocol has an answer. */
+  readonly connect: (signal: AbortSignal) => Promise<{ downstream: Duplex; upstream: Duplex }>
+  /** Tells the downstream that nothing comes of it. Also called after a broken pump. */
+  readonly fail: (error: unknown) => void
+}
+
+/**
+ * The part of the data path that all ports share. Tracked before it is judged,
+ * so that a policy that arrives meanwhile still cuts it.
+ */
+export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<ConnectionOutcome> {
+  const counts = { sent: 0, received: 0 }
+  const record = deps.telemetry.open({ ...plan.info, counts })
+  const tracked = deps.tracker.track(
+    {
+      direction: plan.info.direction,
+      source: plan.info.source.address,
+      originalDestination: plan.originalDestination,
+      actualDestination: plan.actualDestination,
+      protocol: plan.info.secure ? 'HBONE' : 'TCP',
+      startedAt: Date.now(),
+      counts,
+    },
+    plan.policy?.context,
+  )
+  const verdict = plan.policy?.judge()
+  const policy = verdict?.policy
+  try {
+    if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
+    const { signal } = tracked
+    const { downstream, upstream } = await plan.connect(signal)
+    const { error, side } = await pump(downstream, upstream, counts, signal)
+    if (error !== undefined) throw sideError(error, side)
+    record.close({ policy })
+    return { kind: 'complete' }
+  } catch (error) {
+    plan.fail(error)
+    const outcome = { flag: responseFlag(error), error: errorText(error), policy }
+    record.close(outcome)
+    return { kind: 'failed', ...outcome }
+  } finally {
+    tracked.release()
+  }
+}
+
+/** Our own reasons stand as they are; a broken copy says in which direction. */
+function sideError(error: Error, side: 'send' | 'receive' | undefined): Error {
+  if (error instanceof ProxyError || side === undefined) return error
+  return new Error(`${side}: ${error.message}`, { cause: error })
+}

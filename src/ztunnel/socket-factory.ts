@@ -1,0 +1,59 @@
+import { Socket } from 'node:net'
+import { listenTcp, type NetworkNamespace, openTcpSocket } from '../linux/index.ts'
+import type { SocketAddress } from '../mesh/index.ts'
+
+/** A bound, listening socket, ready for `net.Server.listen({ fd })`. */
+export interface ListeningSocket {
+  readonly fd: number
+  /** Whether IP_TRANSPARENT could be set, so that dialled sockets may carry a foreign source address. */
+  readonly transparent: boolean
+}
+
+export interface ListenRequest {
+  readonly address: string
+  readonly port: number
+  readonly transparent: 'required' | 'auto' | 'never'
+}
+
+/**
+ * Where the sockets of one workload come from: its network namespace, its
+ * packet mark. The data path opens no socket by any other way.
+ */
+export interface SocketFactory {
+  listen(request: ListenRequest): ListeningSocket
+  /** Starts to connect. `source` asks for a spoofed source address (IP_TRANSPARENT). */
+  connect(destination: SocketAddress, source?: string): Socket
+}
+
+export interface SocketFactoryOptions {
+  /** Undefined: the namespace that the process runs in. */
+  readonly namespace: NetworkNamespace | undefined
+  /** SO_MARK of every socket; undefined or 0 sets none. Redirection rules skip marked packets. */
+  readonly mark: number | undefined
+  readonly reusePort: boolean
+}
+
+/** The factory for a pod's namespace, or for the process's own. */
+export function createSocketFactory(options: SocketFactoryOptions): SocketFactory {
+  const inNamespace = <T>(open: () => T): T =>
+    options.namespace === undefined ? open() : options.namespace.run(open)
+  const mark = options.mark === undefined || options.mark === 0 ? {} : { mark: options.mark }
+  return {
+    listen: (request) =>
+      inNamespace(() => listenTcp({ ...request, ...mark, reusePort: options.reusePort, backlog: BACKLOG })),
+    connect(destination, source) {
+      const family = destination.address.includes(':') ? 6 : 4
+      const spoof = source === undefined ? {} : { transparentSource: source }
+      const fd = inNamespace(() => openTcpSocket({ family, ...mark, ...spoof }))
+      const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true, ...MANUAL_START })
+      socket.setNoDelay(true)
+      return socket.connect({ host: destination.address, port: destination.port })
+    },
+  }
+}
+
+/** Waiting connections per listener: as many as the kernel allows by default (net.core.somaxconn). */
+const BACKLOG = 4096
+
+/** Reading must not begin before the connect: an unconnected socket answers ENOTCONN. */
+const MANUAL_START: object = { manualStart: true }

@@ -1,0 +1,168 @@
+import { HbonePool } from '../hbone/index.ts'
+import type { SvidManager } from '../identity/index.ts'
+import { authorize, formatSocketAddress, type MeshStore, workloadIdentity } from '../mesh/index.ts'
+import type { ConnectionTelemetry, Direction, ScopedLogger, TrafficMetrics } from '../telemetry/index.ts'
+import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
+import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
+import { errorText, ProxyError } from './errors.ts'
+import type { ConnectionHandler } from './handler.ts'
+import { HboneAcceptor } from './hbone-acceptor.ts'
+import { hboneHandler } from './inbound-hbone.ts'
+import { type InboundDependencies, passthroughHandler } from './inbound-passthrough.ts'
+import type { LocalWorkload } from './local-workload.ts'
+import { outboundHandler } from './outbound.ts'
+import type { ProxySettings } from './settings.ts'
+import type { SocketFactory } from './socket-factory.ts'
+
+/** What the proxies of all workloads share. */
+export interface SharedDependencies {
+  readonly mesh: MeshStore
+  readonly svids: SvidManager
+  readonly telemetry: ConnectionTelemetry
+  readonly metrics: TrafficMetrics
+  readonly log: ScopedLogger
+  readonly settings: ProxySettings
+  readonly random: () => number
+  /** DNS, for workloads that have a hostname in place of an address. */
+  readonly lookup: (hostname: string) => Promise<readonly string[]>
+}
+
+/**
+ * The node proxy of one workload: its three capture ports, its pool of tunnels
+ * and its live connections. Binds in `create`, serves from `run` on.
+ */
+export class WorkloadProxy {
+  readonly local: LocalWorkload
+  readonly #shared: SharedDependencies
+  readonly #tracker = new ConnectionTracker()
+  readonly #pool: HbonePool
+  readonly #acceptor: HboneAcceptor
+  readonly #listeners: CaptureListener[] = []
+  readonly #unsubscribe: () => void
+
+  private constructor(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory) {
+    this.#shared = shared
+    this.local = local
+    const { settings, mesh, svids, telemetry } = shared
+    this.#pool = new HbonePool({
+      connect: (target) => sockets.connect({ address: target.address, port: target.port }),
+      settings: settings.hbone,
+      maxStreamsPerConnection: settings.pool.maxStreamsPerConnection,
+      idleTimeoutMs: settings.pool.idleTimeoutMs,
+    })
+    const handleRequest = this.#bind(sockets)
+    this.#acceptor = new HboneAcceptor({
+      local,
+      svids,
+      telemetry,
+      settings,
+      onRequest: (request) => void handleRequest(request),
+    })
+    this.#unsubscribe = mesh.subscribe((changes) => {
+      if (changes.policies.length > 0 || changes.workloads.includes(local.peek()?.uid ?? ''))
+        this.#reevaluate()
+    })
+  }
+
+  /** Binds the capture ports; throws ProxyError `bind-failed`, with nothing left open. */
+  static create(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory): WorkloadProxy {
+    return new WorkloadProxy(shared, local, sockets)
+  }
+
+  async run(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.run()))
+    // Asked for now, so that the first connection does not wait for the CA.
+    void this.#prefetch()
+  }
+
+  *connections(): Iterable<TrackedConnection> {
+    yield* this.#tracker.list()
+  }
+
+  /** Refuses what is new, says GOAWAY, and lets what is open finish. */
+  async drain(): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
+    await Promise.all([this.#acceptor.drain(), this.#tracker.idle()])
+    await this.#pool.drain()
+  }
+
+  /** Ends everything at once: the pod is gone, or the drain deadline has passed. */
+  close(reason: Error = new ProxyError('drained', 'connection closed due to connection drain')): void {
+    this.#unsubscribe()
+    for (const listener of this.#listeners) listener.close()
+    this.#tracker.close(reason)
+    this.#acceptor.close()
+    this.#pool.close()
+  }
+
+  /** Opens the three listeners and returns the handler of HBONE requests. */
+  #bind(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
+    const { settings } = this.#shared
+    const common = { ...this.#shared, local: this.local, sockets, tracker: this.#tracker }
+    try {
+      const hbone = this.#listen(sockets, settings.ports.inboundHbone, 'inbound', (captured) =>
+        this.#acceptor.accept(captured),
+      )
+      const inbound: InboundDependencies = { ...common, transparent: hbone.transparent }
+      const plaintext = passthroughHandler(inbound)
+      this.#listen(sockets, settings.ports.inboundPlaintext, 'inbound', plaintext)
+      const outbound = outboundHandler({ ...common, pool: this.#pool })
+      this.#listen(sockets, settings.ports.outbound, 'outbound', outbound)
+      return hboneHandler(inbound)
+    } catch (error) {
+      for (const listener of this.#listeners) listener.close()
+      throw error
+    }
+  }
+
+  #listen(
+    sockets: SocketFactory,
+    port: number,
+    direction: Direction,
+    handle: ConnectionHandler<CapturedSocket> | ((captured: CapturedSocket) => Promise<void>),
+  ): CaptureListener {
+    const { settings, metrics, log } = this.#shared
+    const address = settings.bindAddress
+    const listener = CaptureListener.create({
+      sockets,
+      address,
+      port,
+      transparent: settings.originalSource,
+      // HBONE has its own PINGs; the other two rely on the kernel's keepalive.
+      keepAlive: port === settings.ports.inboundHbone ? undefined : settings.keepAlive,
+      onConnection: (captured) => {
+        metrics.socketOpened(direction)
+        captured.socket.once('close', () => metrics.socketClosed(direction))
+        // Until the pump takes over, an early reset must not be an uncaught error.
+        captured.socket.on('error', ignore)
+        void handle(captured)
+      },
+      onError: (error) =>
+        log.warn(`listener on ${formatSocketAddress({ address, port })} failed`, { error: error.message }),
+    })
+    this.#listeners.push(listener)
+    return listener
+  }
+
+  async #prefetch(): Promise<void> {
+    const { svids, log } = this.#shared
+    try {
+      svids.prefetch(workloadIdentity(await this.local.get()))
+    } catch (error) {
+      log.warn('certificate not prefetched', { error: errorText(error) })
+    }
+  }
+
+  /** Policies changed: cut the inbound connections that would be refused now. */
+  #reevaluate(): void {
+    const workload = this.local.peek()
+    if (workload === undefined) return
+    const policies = this.#shared.mesh.policiesFor(workload)
+    this.#tracker.reevaluate((context) => {
+      const verdict = authorize(policies, context)
+      return verdict.allowed ? undefined : { policy: verdict.policy }
+    })
+  }
+}
+
+function ignore(): void {}
