@@ -73,8 +73,8 @@ export class SeqpacketSocket {
   }
 
   /**
-   * The next packet, cut at `maxBytes`; undefined when the peer or we closed. An empty packet is told as the end too:
-   * the kernel shows them alike. One receive at a time. Rejects with LinuxError `system-call`.
+   * The next packet, cut at `maxBytes`; undefined when the peer closed (with or without having read all of ours) or
+   * we did. An empty packet is told as the end too: the kernel shows them alike. One receive at a time. Rejects with LinuxError `system-call`.
    */
   receive(maxBytes: number): Promise<Packet | undefined> {
     if (this.#pending !== undefined) {
@@ -124,7 +124,8 @@ export class SeqpacketSocket {
         return
       }
       this.#pending = undefined
-      pending.reject(systemCallError('recvmsg', 'packet socket', errno))
+      if (errno === ECONNRESET) pending.resolve(undefined)
+      else pending.reject(systemCallError('recvmsg', 'packet socket', errno))
       return
     }
     this.#pending = undefined
@@ -139,6 +140,9 @@ export function newSeqpacketSocket(): number {
   const type = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC
   return check(libc.socket(AF_UNIX, type, 0), 'socket', 'Unix SOCK_SEQPACKET')
 }
+
+/** How a Unix socket says that the peer closed before it read all that we sent. */
+const ECONNRESET = 104
 
 /** EINTR, EAGAIN, ECONNABORTED: try again when ready. For this folder only. */
 export function isTransient(errno: number): boolean {

@@ -43,12 +43,15 @@ export class ZdsClient {
     const packet = await this.#receive()
     if (packet === undefined) return undefined
     this.#answerDue = true
+    let request: ZdsRequest
     try {
-      return takeRequest(packet)
+      request = checkRequest(packet)
     } catch (error) {
       for (const fd of packet.fds) closeSync(fd)
       throw error
     }
+    const [fd] = packet.fds
+    return fd === undefined ? { request } : { request, netns: NetworkNamespace.fromFd(fd) }
   }
 
   /** Answers the last request: success, or why not (cut to fit). Throws ZdsError `out-of-turn`, `connection-lost`. */
@@ -80,30 +83,27 @@ export class ZdsClient {
   }
 }
 
-/** On success the namespace owns the descriptor; on a throw the caller closes them all. */
-function takeRequest(packet: Packet): ReceivedRequest {
-  if (packet.truncated) {
+function checkRequest({ data, fds, truncated }: Packet): ZdsRequest {
+  if (truncated) {
     throw new ZdsError(
       'packet-too-large',
       `request of over ${MAX_PACKET_BYTES} bytes, or with too many descriptors`,
     )
   }
-  const request = decodeRequest(packet.data)
-  const [fd, ...surplus] = packet.fds
-  if (request.kind !== 'add') {
-    if (fd === undefined) return { request }
+  const request = decodeRequest(data)
+  if (request.kind === 'add' && fds.length !== 1) {
     throw new ZdsError(
       'wrong-descriptors',
-      `${request.kind} came with ${packet.fds.length} descriptors, none belongs`,
+      `pod ${request.uid} came with ${fds.length} descriptors; exactly one belongs, its network namespace`,
     )
   }
-  if (fd === undefined || surplus.length > 0) {
+  if (request.kind !== 'add' && fds.length !== 0) {
     throw new ZdsError(
       'wrong-descriptors',
-      `pod ${request.uid} came with ${packet.fds.length} descriptors; exactly one belongs, its network namespace`,
+      `${request.kind} came with ${fds.length} descriptors; none belongs`,
     )
   }
-  return { request, netns: NetworkNamespace.fromFd(fd) }
+  return request
 }
 
 function lost(cause: unknown): ZdsError {
