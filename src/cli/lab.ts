@@ -1,0 +1,82 @@
+import { Command } from 'commander'
+import type { LabCall } from '../lab/inside.ts'
+
+interface LabFlags {
+  readonly once?: boolean
+  readonly json?: boolean
+  readonly config?: string
+  readonly svidTtl?: string
+}
+
+/** `ztunnel lab`: an ambient mesh on this machine, and the tools to look into it. */
+export function labCommand(): Command {
+  return new Command('lab')
+    .description('run an ambient mesh on this machine: nodes and pods are network namespaces')
+    .option('--once', 'end after the connections; exit status 0 only if each came out as expected')
+    .option('--json', 'print the connections as JSON; progress goes to standard error')
+    .option('--config <folder>', 'Kubernetes YAML to run instead of labs/coexistence')
+    .option('--svid-ttl <duration>', 'lifetime of workload certificates', '24h')
+    .action(runLab)
+    .addCommand(execCommand())
+    .addCommand(getCommand())
+}
+
+function execCommand(): Command {
+  return new Command('exec')
+    .description('run a command in a pod (foo/sleep), a node (node-a) or a host of the running lab')
+    .argument('<place>')
+    .argument('<command...>')
+    .passThroughOptions()
+    .action(async (place: string, command: readonly string[]) => {
+      const { execInLab } = await import('../lab/enter.ts')
+      process.exitCode = await execInLab(place, command)
+    })
+}
+
+function getCommand(): Command {
+  return new Command('get')
+    .description('make one HTTP request from a pod of the running lab')
+    .argument('<place>')
+    .argument('<url>', 'e.g. http://httpbin.bar-1/')
+    .action(async (place: string, url: string) => {
+      const { getInLab } = await import('../lab/enter.ts')
+      process.exitCode = await getInLab(place, url)
+    })
+}
+
+/**
+ * The outer process makes the sandbox and runs the same command line in it.
+ * Imports wait until here: every process of the mesh loads this file, and what
+ * the lab is made of would be a third of its start.
+ */
+async function runLab(flags: LabFlags): Promise<void> {
+  const { runInSandbox, sandboxEnvironment } = await import('../lab/sandbox.ts')
+  const environment = sandboxEnvironment()
+  if (environment !== undefined) {
+    const { runInside } = await import('../lab/inside.ts')
+    process.exitCode = await runInside(environment, toCall(flags))
+    // The first process of the sandbox: when it is gone, the kernel ends the rest.
+    process.exit()
+  }
+  const { ensurePrerequisites } = await import('../lab/prerequisites.ts')
+  await ensurePrerequisites({ onProgress: (message) => void process.stderr.write(`${message}\n`) })
+  process.exitCode = await runInSandbox({ argv: toArguments(flags) })
+}
+
+function toCall({ once, json, config, svidTtl }: LabFlags): LabCall {
+  return {
+    once: once === true,
+    json: json === true,
+    ...(config === undefined ? {} : { manifests: config }),
+    ...(svidTtl === undefined ? {} : { svidTtl }),
+  }
+}
+
+function toArguments({ once, json, config, svidTtl }: LabFlags): readonly string[] {
+  return [
+    ...(once === true ? ['--once'] : []),
+    ...(json === true ? ['--json'] : []),
+    ...(config === undefined ? [] : ['--config', config]),
+    ...(svidTtl === undefined ? [] : ['--svid-ttl', svidTtl]),
+  ]
+}

@@ -1,0 +1,17 @@
+import { fileURLToPath } from 'node:url'
+
+/** A program of `apps/`: the source in a checkout, the compiled one in the package. */
+export function appProgram(name: 'client' | 'server'): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return fileURLToPath(new URL(`./apps/${name}.${extension}`, import.meta.url))
+}
+
+/** `bin/ztunnel.js`, beside `src` and `dist` alike. */
+export function ztunnelProgram(): string {
+  return fileURLToPath(new URL('../../bin/ztunnel.js', import.meta.url))
+}
+
+/** The lab's manifests, `labs/coexistence`. */
+export function defaultManifests(): string {
+  return fileURLToPath(new URL('../../labs/coexistence', import.meta.url))
+}

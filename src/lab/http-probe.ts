@@ -1,0 +1,68 @@
+import { get } from 'node:http'
+import { Socket } from 'node:net'
+import { type NetworkNamespace, openTcpSocket } from '../linux/index.ts'
+import { LabError } from './errors.ts'
+
+export interface ProbeResponse {
+  readonly status: number
+  readonly body: string
+}
+
+/** One HTTP GET from inside a network namespace, made by this process. Rejects when nothing answers. */
+export function httpGetIn(
+  namespace: NetworkNamespace,
+  port: number,
+  path: string,
+  host = '127.0.0.1',
+): Promise<ProbeResponse> {
+  return new Promise((resolve, reject) => {
+    const createConnection = (): Socket => connectIn(namespace, host, port)
+    const request = get(
+      { host, port, path, createConnection, agent: false, timeout: REQUEST_TIMEOUT_MS },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+        )
+        response.on('error', reject)
+      },
+    )
+    request.on('timeout', () => request.destroy(new Error(`no answer from ${host}:${port}${path}`)))
+    request.on('error', reject)
+  })
+}
+
+/** A TCP connection that starts in a network namespace. */
+export function connectIn(namespace: NetworkNamespace, host: string, port: number): Socket {
+  const fd = namespace.run(() => openTcpSocket({ family: 4 }))
+  return new Socket({ fd, readable: true, writable: true, ...MANUAL_START }).connect({ host, port })
+}
+
+/** Asks until the answer is 200. Rejects with LabError `not-ready`; the caller bounds the whole by `signal` too. */
+export async function untilHealthy(
+  namespace: NetworkNamespace,
+  port: number,
+  path: string,
+  signal: AbortSignal,
+  host?: string,
+): Promise<void> {
+  let last = 'no answer'
+  while (!signal.aborted) {
+    try {
+      const { status, body } = await httpGetIn(namespace, port, path, host)
+      if (status === 200) return
+      last = `status ${status} ${body.trim()}`
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error)
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+  }
+  throw new LabError('not-ready', `port ${port}${path}: ${last}`)
+}
+
+const REQUEST_TIMEOUT_MS = 2_000
+/** Between two questions: short, since the answer is what the user waits for, and one question costs 1 ms. */
+const RETRY_MS = 40
+/** Reading must not begin before the connect: an unconnected socket answers ENOTCONN. */
+const MANUAL_START: object = { manualStart: true }

@@ -1,0 +1,142 @@
+import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { runCommand } from './command.ts'
+import { type LabOptions, type MeshLab, startLab } from './mesh-lab.ts'
+import type { Observation } from './observation.ts'
+import { Progress } from './progress.ts'
+import { formatGuide, formatRecord, formatSummary, formatTable, toJson } from './report.ts'
+import { runScenarios } from './run-scenarios.ts'
+import { LIFELINE_FD, SANDBOX_VARIABLE, type SandboxEnvironment } from './sandbox.ts'
+import { COEXISTENCE } from './scenario.ts'
+import { type Palette, paletteFor } from './terminal.ts'
+
+/** How `ztunnel lab` was called. */
+export interface LabCall extends Pick<LabOptions, 'manifests' | 'svidTtl'> {
+  /** End after the connections, with an exit status. */
+  readonly once: boolean
+  readonly json: boolean
+}
+
+/** Title of the inner process, by which `ztunnel lab exec` finds it; the lab's folder follows. */
+export const PROCESS_TITLE = 'ztunnel-lab'
+
+/**
+ * The lab itself, as the inner process of the sandbox. Resolves with the exit
+ * status: 0 when every connection came out as expected.
+ */
+export async function runInside(environment: SandboxEnvironment, call: LabCall): Promise<number> {
+  const stopped = watchLifeline()
+  // Children must not take themselves for the inner process.
+  delete process.env[SANDBOX_VARIABLE]
+  process.title = `${PROCESS_TITLE} ${environment.folder}`
+  const hostPid = await furnish(environment.folder)
+  const palette = paletteFor({ isTTY: process.stdout.isTTY === true, noColor: process.env['NO_COLOR'] })
+  const running = run(environment, call, palette, hostPid, stopped)
+  const outcome = await Promise.race([running, stopped.then(() => INTERRUPTED_STATUS)])
+  return outcome
+}
+
+async function run(
+  { folder, ownsProcesses }: SandboxEnvironment,
+  call: LabCall,
+  palette: Palette,
+  hostPid: number,
+  stopped: Promise<void>,
+): Promise<number> {
+  const print = (line: string): void => void process.stdout.write(`${line}\n`)
+  const progress = new Progress(call.json ? process.stderr : process.stdout, palette)
+  const began = performance.now()
+  const lab = await startLab({
+    ...(call.manifests === undefined ? {} : { manifests: call.manifests }),
+    ...(call.svidTtl === undefined ? {} : { svidTtl: call.svidTtl }),
+    folders: { visible: folder, secret: SECRET_FOLDER },
+    onProgress: (event) => progress.show(event),
+  })
+  const startMilliseconds = performance.now() - began
+  try {
+    const observations = await runScenarios(lab, COEXISTENCE, ({ scenario }) => progress.connection(scenario))
+    progress.done(performance.now() - began)
+    if (call.json) print(JSON.stringify(toJson(observations, startMilliseconds), undefined, 2))
+    else
+      for (const line of [
+        '',
+        ...formatTable(observations, palette),
+        '',
+        formatSummary(observations, palette),
+      ])
+        print(line)
+    if (!call.once) await stayUp(lab, call, palette, hostPid, stopped)
+    return statusOf(observations)
+  } finally {
+    // With a process namespace the kernel does the same the moment that this process ends, and faster.
+    if (!ownsProcesses) await lab.close()
+  }
+}
+
+/** Shows what the user's own connections did until there is nobody to show it to. */
+async function stayUp(
+  lab: MeshLab,
+  call: LabCall,
+  palette: Palette,
+  hostPid: number,
+  stopped: Promise<void>,
+): Promise<void> {
+  const out = call.json ? process.stderr : process.stdout
+  const print = (line: string): void => void out.write(`${line}\n`)
+  for (const line of ['', ...formatGuide(lab, hostPid, palette)]) print(line)
+  print('')
+  print(palette.bold('The mesh is up. Your connections show here; Ctrl-C ends it and removes everything.'))
+  const stop = lab.journal.watch((record) => print(formatRecord(record, palette)))
+  for (const component of lab.components) {
+    void component.exited.then(() => print(palette.bad(`${component.name} ended; see ${component.logFile}`)))
+  }
+  await stopped
+  stop()
+}
+
+/**
+ * Makes the namespaces livable: a /run of our own for `ip netns` and for
+ * iptables' lock, a /proc of our own processes, the lab's names in /etc/hosts.
+ * Returns this process's number outside, which /proc still tells before.
+ */
+async function furnish(folder: string): Promise<number> {
+  const hostPid = Number(readlinkSync('/proc/self'))
+  const hosts = join(folder, 'hosts')
+  writeFileSync(hosts, '')
+  const script = [
+    'mount -t tmpfs -o mode=755 tmpfs /run',
+    // Refused in a container; the old one does, apart from its numbers.
+    'mount -t proc -o nosuid,nodev,noexec proc /proc 2>/dev/null || true',
+    ...(existsSync('/etc/hosts') ? ['mount --bind "$0" /etc/hosts'] : []),
+    'ip link set lo up',
+  ]
+  await runCommand('sh', ['-ec', script.join('\n'), hosts])
+  mkdirSync(SECRET_FOLDER, { mode: 0o700 })
+  return hostPid
+}
+
+/** Fires when the outer process closes its end, by will or by dying. */
+function watchLifeline(): Promise<void> {
+  const lifeline = new Socket({ fd: LIFELINE_FD, readable: true, writable: false })
+  return new Promise((resolve) => {
+    const gone = (): void => {
+      // Should anything hold up the orderly end, nobody is left to force it.
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), FORCE_AFTER_MS).unref()
+      resolve()
+    }
+    lifeline.once('end', gone)
+    lifeline.once('error', gone)
+    lifeline.resume()
+  })
+}
+
+function statusOf(observations: readonly Observation[]): number {
+  return observations.every(({ problems }) => problems.length === 0) ? 0 : 1
+}
+
+/** On the private /run, so that keys and tokens are never on a disk. */
+const SECRET_FOLDER = '/run/ztunnel-lab'
+/** As a shell reports a program that Ctrl-C ended. */
+const INTERRUPTED_STATUS = 130
+const FORCE_AFTER_MS = 5_000

@@ -1,0 +1,132 @@
+import type { AccessRecord } from './access-record.ts'
+import type { ClientReport } from './client.ts'
+import type { Expectation, Scenario } from './scenario.ts'
+import type { WireEvidence } from './wire-observer.ts'
+
+/** What became of a connection: client, proxies and wire each say what they saw. */
+export interface Observation {
+  readonly scenario: Scenario
+  /** `10.96.2.12:80` */
+  readonly dialled: string
+  readonly verdict: 'allowed' | 'denied' | 'failed'
+  readonly policy: string | undefined
+  /** The proxies that logged it, the client's side first. */
+  readonly hops: readonly string[]
+  readonly wire: WireEvidence
+  /** Identity that the client's side proved, as the server's side logged it. */
+  readonly client: string | undefined
+  /** Identity that the server's side proved, as the client's side logged it. */
+  readonly server: string | undefined
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly milliseconds: number
+  readonly records: readonly AccessRecord[]
+  readonly report: ClientReport
+  /** Differences from what was expected; empty when all came out right. */
+  readonly problems: readonly string[]
+}
+
+/** What was collected for one connection. */
+export interface Evidence {
+  readonly scenario: Scenario
+  readonly dialled: string
+  readonly report: ClientReport
+  readonly records: readonly AccessRecord[]
+  readonly wire: WireEvidence
+}
+
+/** Concludes from the evidence alone, then compares with what was expected. */
+export function observe(evidence: Evidence): Observation {
+  const { scenario, dialled, report, records, wire } = evidence
+  const outbound = records.find(({ direction }) => direction === 'outbound')
+  const inbound = records.find(({ direction }) => direction === 'inbound')
+  const judged = inbound ?? outbound
+  const observed = {
+    verdict: verdictOf(report, inbound),
+    policy: judged?.policy,
+    hops: [outbound, inbound].flatMap((record) => (record === undefined ? [] : [record.proxy])),
+    wire,
+    // Each side's word about the other: that is what was proven.
+    client: inbound?.sourceIdentity,
+    server: outbound?.destinationIdentity,
+    ...bytesOf(outbound, inbound),
+  }
+  const problems = [...differences(scenario.expected, observed), ...contentProblems(scenario, report)]
+  return { scenario, dialled, report, records, milliseconds: report.milliseconds, ...observed, problems }
+}
+
+/** The proxies' logs belong to one connection: by trace id, by the client's port, and by being the only one under way. */
+export function recordsOf(
+  records: readonly AccessRecord[],
+  report: ClientReport,
+  ends: { readonly clientAddress: string; readonly server: string; readonly serverAddress: string },
+): readonly AccessRecord[] {
+  const client = `${report.localAddress}:${report.localPort}`
+  const outbound = records.filter(({ direction, source }) => direction === 'outbound' && source === client)
+  const traces = new Set(outbound.flatMap(({ traceId }) => (traceId === undefined ? [] : [traceId])))
+  const inbound = records.filter((record) => {
+    if (record.direction !== 'inbound') return false
+    if (record.traceId !== undefined) return traces.has(record.traceId)
+    // Plaintext carries no trace: the client itself, or its proxy from the client's pod.
+    const fromClient =
+      outbound.length === 0 ? record.source === client : addressOf(record.source) === ends.clientAddress
+    return fromClient && addressOf(record.destination) === ends.serverAddress
+  })
+  return [...outbound, ...inbound]
+}
+
+function verdictOf(report: ClientReport, inbound: AccessRecord | undefined): Observation['verdict'] {
+  if (report.ok) return 'allowed'
+  return inbound?.error?.includes('policy rejection') === true ? 'denied' : 'failed'
+}
+
+/** As the client counts them. The server's side logs its own view. */
+function bytesOf(
+  outbound: AccessRecord | undefined,
+  inbound: AccessRecord | undefined,
+): { bytesSent: number; bytesReceived: number } {
+  if (outbound !== undefined) return { bytesSent: outbound.bytesSent, bytesReceived: outbound.bytesReceived }
+  return { bytesSent: inbound?.bytesReceived ?? 0, bytesReceived: inbound?.bytesSent ?? 0 }
+}
+
+function differences(
+  expected: Expectation,
+  observed: Pick<Observation, 'verdict' | 'policy' | 'hops' | 'wire' | 'client' | 'server'>,
+): readonly string[] {
+  const problems: string[] = []
+  const compare = (what: string, want: string | undefined, got: string | undefined): void => {
+    if (want !== got) problems.push(`${what}: expected ${want ?? 'none'}, got ${got ?? 'none'}`)
+  }
+  compare('verdict', expected.verdict, observed.verdict)
+  compare('policy', expected.policy, observed.policy)
+  compare('hops', expected.hops.join(', '), observed.hops.join(', '))
+  compare('wire', expected.wire, observed.wire.protocol)
+  compare('identity of the client', expected.client, observed.client)
+  // A server that refuses has proven itself all the same.
+  compare('identity of the server', expected.server, observed.server)
+  if (expected.wire === 'HBONE' && observed.wire.markerSeen)
+    problems.push('the marker was readable on the wire')
+  if (expected.wire === 'HBONE' && !observed.wire.tls)
+    problems.push('no TLS handshake was seen before the tunnel')
+  if (expected.wire === 'plain' && !observed.wire.markerSeen)
+    problems.push('the marker was not seen on the wire')
+  return problems
+}
+
+function contentProblems({ expected, traffic }: Scenario, report: ClientReport): readonly string[] {
+  if (expected.verdict === 'denied') return report.ok ? ['a denied client got an answer'] : []
+  if (!report.ok) return [`the client failed: ${report.error}`]
+  const problems: string[] = []
+  if (traffic.kind !== 'download' && report.markerReturned !== true)
+    problems.push('the answer is not the expected one')
+  if (traffic.kind === 'download' && report.received !== traffic.bytes) {
+    problems.push(`received ${report.received} bytes instead of ${traffic.bytes}`)
+  }
+  if (traffic.kind !== 'http' && report.sha256 !== report.announcedSha256)
+    problems.push('the SHA-256 sums differ')
+  return problems
+}
+
+function addressOf(endpoint: string): string {
+  return endpoint.slice(0, endpoint.lastIndexOf(':'))
+}

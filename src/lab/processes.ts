@@ -1,0 +1,206 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { AccessJournal } from './access-journal.ts'
+import { appProgram, ztunnelProgram } from './app.ts'
+import { Component, type ComponentOptions } from './component.ts'
+import { untilHealthy } from './http-probe.ts'
+import { type LabNetwork, NETNS_FOLDER } from './network.ts'
+import { type LabState, nodeTokenFile, podTokenFile } from './state.ts'
+import { type LabPod, OUTSIDE_PORTS, type Topology } from './topology.ts'
+
+/** What every process of a lab is started with. */
+export interface LabSetting {
+  readonly topology: Topology
+  readonly network: LabNetwork
+  readonly state: LabState
+  readonly journal: AccessJournal
+  /** Lifetime of workload certificates, as `ztunnel config-server --svid-ttl` takes it. */
+  readonly svidTtl: string
+  /** Added to the environment of every proxy, e.g. `{ RUST_LOG: 'debug' }`. */
+  readonly proxyEnv: Readonly<Record<string, string>>
+}
+
+/** A process and what to wait for before it counts as started. */
+export interface Started {
+  readonly component: Component
+  readonly ready: Promise<void>
+}
+
+export const CONFIG_SERVER = 'config-server'
+/** Of xDS and CA, istiod's. */
+const XDS_PORT = 15012
+/** Health and status of the config server; istiod's is 15014. */
+const STATUS_PORT = 15014
+const READINESS_PORT = 15021
+
+export function startConfigServer(setting: LabSetting): Started {
+  const { state, topology } = setting
+  const { address } = topology.controlPlane
+  const argv = ['config-server', '--config', state.config, '--certs', state.certs]
+  const listen = ['--listen', `${address}:${XDS_PORT}`, '--status', `${address}:${STATUS_PORT}`]
+  const component = startZtunnel(setting, CONFIG_SERVER, topology.controlPlane.name, [
+    ...argv,
+    ...listen,
+    ...['--ip', address, '--svid-ttl', setting.svidTtl],
+  ])
+  return {
+    component,
+    ready: untilAccepting(component, setting, topology.controlPlane.name, STATUS_PORT, address),
+  }
+}
+
+/** The proxy of a node, shared by its ambient pods. Ready once it serves all of them. */
+export function startNodeProxy(setting: LabSetting, node: string): Started {
+  const { state } = setting
+  const env = {
+    ...proxyEnvironment(setting, nodeTokenFile(state, node)),
+    PROXY_MODE: 'shared',
+    NODE_NAME: node,
+    INPOD_UDS: zdsSocket(state, node),
+  }
+  const component = startZtunnel(setting, nodeProxyName(node), node, ['proxy'], env)
+  return { component, ready: untilAccepting(component, setting, node, READINESS_PORT) }
+}
+
+/** The agent of a node: it redirects the node's ambient pods and hands them to the proxy. */
+export function startAgent(setting: LabSetting, node: string): Started {
+  const { state } = setting
+  const folders = ['--config', state.config, '--netns-dir', NETNS_FOLDER]
+  const argv = ['agent', '--node', node, ...folders, '--zds-socket', zdsSocket(state, node)]
+  const component = startZtunnel(setting, agentName(node), node, argv)
+  // The node's proxy is ready only when this one has told it of every pod.
+  return { component, ready: Promise.resolve() }
+}
+
+/** The proxy inside a pod of its own: what Istio calls dedicated mode. */
+export function startSidecar(setting: LabSetting, pod: LabPod): Started {
+  const env = {
+    ...proxyEnvironment(setting, podTokenFile(setting.state, pod)),
+    PROXY_MODE: 'dedicated',
+    PROXY_WORKLOAD_INFO: `${pod.namespace}/${pod.name}/${pod.serviceAccount}`,
+    NODE_NAME: pod.node,
+    PACKET_MARK: String(PACKET_MARK),
+  }
+  const component = startZtunnel(setting, sidecarName(pod), pod.netns, ['proxy'], env)
+  return { component, ready: untilAccepting(component, setting, pod.netns, READINESS_PORT) }
+}
+
+/** The applications: a server in every pod that has ports, and one outside of the mesh. */
+export function startApplications(setting: LabSetting): readonly Started[] {
+  const servers = setting.topology.pods
+    .filter(({ ports }) => ports.http !== undefined || ports.tcp !== undefined)
+    .map((pod) => startApplication(setting, pod.netns, { name: pod.id, ...pod.ports }))
+  const { outside } = setting.topology
+  return [...servers, startApplication(setting, outside.name, { name: outside.name, ...OUTSIDE_PORTS })]
+}
+
+export function nodeProxyName(node: string): string {
+  return `ztunnel@${node}`
+}
+
+export function sidecarName(pod: LabPod): string {
+  return `sidecar@${pod.id}`
+}
+
+export function agentName(node: string): string {
+  return `agent@${node}`
+}
+
+function startApplication(
+  setting: LabSetting,
+  netns: string,
+  options: { readonly name: string; readonly http?: number; readonly tcp?: number },
+): Started {
+  const component = start(setting, {
+    name: `app@${options.name}`,
+    netns,
+    argv: [appProgram('server'), JSON.stringify(options)],
+  })
+  return { component, ready: component.waitForLine((line) => line === 'listening', 'listen') }
+}
+
+function startZtunnel(
+  setting: LabSetting,
+  name: string,
+  netns: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Component {
+  return start(setting, {
+    name,
+    netns,
+    argv: [ztunnelProgram(), ...argv],
+    env: { LOG_FORMAT: 'json', ...env },
+    onLine: (line) => setting.journal.read(name, line),
+  })
+}
+
+function start(
+  setting: LabSetting,
+  options: Omit<ComponentOptions, 'namespace' | 'logFile'> & { readonly netns: string },
+): Component {
+  const { netns, ...rest } = options
+  return Component.start({
+    ...rest,
+    env: { NODE_COMPILE_CACHE: compileCache(), ...rest.env },
+    namespace: setting.network.namespace(netns),
+    logFile: join(setting.state.logs, `${options.name.replaceAll('/', '.')}.log`),
+  })
+}
+
+/** Settings of every proxy, by the names that Istio gives them. */
+function proxyEnvironment(
+  { state, topology, proxyEnv }: LabSetting,
+  tokenFile: string,
+): Record<string, string> {
+  const controlPlane = `https://${topology.controlPlane.address}:${XDS_PORT}`
+  const root = join(state.certs, 'root-cert.pem')
+  return {
+    XDS_ADDRESS: controlPlane,
+    CA_ADDRESS: controlPlane,
+    XDS_ROOT_CA: root,
+    CA_ROOT_CA: root,
+    AUTH_TOKEN: tokenFile,
+    ...proxyEnv,
+  }
+}
+
+function zdsSocket(state: LabState, node: string): string {
+  return join(state.sockets, `${node}.sock`)
+}
+
+async function untilAccepting(
+  component: Component,
+  setting: LabSetting,
+  netns: string,
+  port: number,
+  host = '127.0.0.1',
+): Promise<void> {
+  const abort = new AbortController()
+  const healthy = untilHealthy(setting.network.namespace(netns), port, '/healthz/ready', abort.signal, host)
+  healthy.catch(() => undefined)
+  try {
+    await component.within(healthy, 'become ready')
+  } finally {
+    abort.abort()
+  }
+}
+
+/**
+ * Node keeps compiled code here, which halves the start of the lab's fifteen
+ * processes from the second time on. Beside the dependencies, so that it goes
+ * when they go; where that cannot be written Node does without by itself.
+ */
+function compileCache(): string {
+  const folder = fileURLToPath(new URL('../../node_modules/.cache/ztunnel-compile', import.meta.url))
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch {
+    return ''
+  }
+  return folder
+}
+
+/** SO_MARK of a sidecar's sockets, by which the redirection rules know them (Istio's 0x539). */
+const PACKET_MARK = 1337

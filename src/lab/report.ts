@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs'
+import type { AccessRecord } from './access-record.ts'
+import type { MeshLab } from './mesh-lab.ts'
+import type { Observation } from './observation.ts'
+import { alignColumns, formatBytes, formatMilliseconds, type Palette } from './terminal.ts'
+
+/** One connection as `--json` prints it. */
+export interface ConnectionJson {
+  readonly id: string
+  readonly title: string
+  readonly from: string
+  readonly to: string
+  readonly dialled: string
+  readonly addressedBy: 'pod' | 'service'
+  readonly hops: readonly string[]
+  readonly wire: Observation['wire']
+  readonly identities: { readonly client: string | null; readonly server: string | null }
+  readonly verdict: Observation['verdict']
+  readonly policy: string | null
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly milliseconds: number
+  readonly expected: Observation['scenario']['expected']
+  readonly asExpected: boolean
+  readonly problems: readonly string[]
+  readonly accessLog: readonly AccessRecord[]
+}
+
+/** The whole run as `--json` prints it. */
+export interface LabJson {
+  readonly asExpected: boolean
+  /** From the first command to a mesh that is ready. */
+  readonly startMilliseconds: number
+  readonly connections: readonly ConnectionJson[]
+}
+
+/** The table, its heading first: one line for each connection, and one more for each that went wrong. */
+export function formatTable(observations: readonly Observation[], palette: Palette): readonly string[] {
+  const [heading = '', ...lines] = alignColumns([HEADING, ...observations.map(cells)])
+  const rows = lines.flatMap((line, index) => {
+    const observation = observations[index]
+    if (observation === undefined) return []
+    const good = observation.problems.length === 0
+    const mark = good ? palette.good('✓') : palette.bad('✗')
+    return [`${mark} ${line}`, ...problemLines(observation, palette)]
+  })
+  return [palette.dim(`  ${heading}`), ...rows]
+}
+
+/** The closing sentence of a run. */
+export function formatSummary(observations: readonly Observation[], palette: Palette): string {
+  const wrong = observations.filter(({ problems }) => problems.length > 0).length
+  const total = observations.length
+  if (wrong === 0) return palette.good(`All ${total} connections came out as expected.`)
+  return palette.bad(`${wrong} of ${total} connections did not come out as expected.`)
+}
+
+export function toJson(observations: readonly Observation[], startMilliseconds: number): LabJson {
+  const connections = observations.map(toConnectionJson)
+  return { asExpected: connections.every(({ asExpected }) => asExpected), startMilliseconds, connections }
+}
+
+/** How to go on from here, for a lab that stays up. */
+export function formatGuide(lab: MeshLab, hostPid: number, palette: Palette): readonly string[] {
+  const { state } = lab
+  const rows = [
+    ['send traffic', 'npx ztunnel lab exec foo/sleep -- curl -s http://httpbin.bar-1/'],
+    ['without curl', 'npx ztunnel lab get foo/sleep http://helloworld.bar-2/'],
+    ['admin of a node', 'npx ztunnel lab exec node-a -- curl -s http://localhost:15000/config_dump'],
+    ['metrics', 'npx ztunnel lab exec node-a -- curl -s http://localhost:15020/stats/prometheus'],
+    ['a shell in a pod', 'npx ztunnel lab exec foo/sleep -- sh'],
+    ['its rules', 'npx ztunnel lab exec foo/sleep -- iptables-save -t nat'],
+    ['the wire', 'npx ztunnel lab exec node-a -- tcpdump -ni eth0'],
+    ['change a policy', `edit ${state.config}/authorization-policies.yaml; it applies at once`],
+    ['logs', `${state.logs}/`],
+    ['by hand', `nsenter ${enterFlags(hostPid)} ip netns exec foo.sleep sh`],
+  ]
+  const places = [...lab.topology.nodes.map(({ name }) => name), ...lab.topology.pods.map(({ id }) => id)]
+  return [
+    palette.bold('Look further, from another terminal:'),
+    ...alignColumns(rows).map((line) => `  ${line}`),
+    palette.dim(`  places: ${[...places, 'outside', 'control-plane', 'fabric'].join(', ')}`),
+    palette.dim(
+      '  names: <service>.<namespace>, <pod>.<namespace>.pod, outside; ports 80 (HTTP), 9000 (TCP)',
+    ),
+  ]
+}
+
+/** A connection that the user made, as it ends. */
+export function formatRecord(record: AccessRecord, palette: Palette): string {
+  const { proxy, direction, source, destination, error, policy } = record
+  const from = record.sourceWorkload ?? source
+  const to = record.destinationWorkload ?? record.hboneAddress ?? destination
+  const tunnel = record.hboneAddress === undefined ? 'plain' : 'HBONE'
+  const bytes = `↑ ${formatBytes(record.bytesSent)} ↓ ${formatBytes(record.bytesReceived)}`
+  const by = policy === undefined ? '' : `  ${policy}`
+  const end = error === undefined ? palette.good('✓') : palette.bad('✗')
+  const why = error === undefined ? '' : `  ${palette.bad(error)}`
+  return `${end} ${proxy} ${direction}  ${from} → ${to}  ${tunnel}  ${bytes}  ${record.duration}${by}${why}`
+}
+
+/** A user namespace maps the ordinary user to root and nobody else. */
+function enterFlags(hostPid: number): string {
+  const mapped = /^\s*0\s+0\s/.test(readFileSync('/proc/self/uid_map', 'utf8'))
+  return `-t ${hostPid}${mapped ? '' : ' -U --preserve-credentials'} -m -n`
+}
+
+const HEADING = ['FROM', 'TO', 'DIALLED', 'HOPS', 'WIRE', 'PROVEN IDENTITIES', 'VERDICT', 'BYTES', 'TIME', '']
+
+function cells(observation: Observation): readonly string[] {
+  const { scenario, wire, milliseconds } = observation
+  return [
+    scenario.from,
+    scenario.target.to,
+    `${observation.dialled}${scenario.target.by === 'service' ? ' (VIP)' : ''}`,
+    formatHops(observation),
+    `${wire.protocol}${wire.markerSeen ? ', readable' : ''}`,
+    formatIdentities(observation),
+    formatVerdict(observation),
+    `↑ ${formatBytes(observation.bytesSent)} ↓ ${formatBytes(observation.bytesReceived)}`,
+    formatMilliseconds(milliseconds),
+    scenario.title,
+  ]
+}
+
+/** `⇒` is HBONE, `→` is plain TCP. */
+function formatHops({ hops, wire, scenario }: Observation): string {
+  const arrow = wire.protocol === 'HBONE' ? ' ⇒ ' : ' → '
+  if (hops.length === 0) return '(no proxy)'
+  if (hops.length > 1) return hops.join(arrow)
+  const [only = ''] = hops
+  return scenario.target.to === 'outside' ? `${only}${arrow}` : `${arrow}${only}`.trimStart()
+}
+
+/** `namespace/serviceAccount` of both sides; the trust domain is the lab's only one. */
+function formatIdentities({ client, server }: Observation): string {
+  if (client === undefined && server === undefined) return 'none'
+  return `${shortIdentity(client)} ⇄ ${shortIdentity(server)}`
+}
+
+function shortIdentity(spiffeId: string | undefined): string {
+  if (spiffeId === undefined) return 'none'
+  const match = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(spiffeId)
+  return match === null ? spiffeId : `${match[1]}/${match[2]}`
+}
+
+function formatVerdict({ verdict, policy, records }: Observation): string {
+  if (policy !== undefined) return `${verdict} by ${policy}`
+  const judged = records.some(({ direction }) => direction === 'inbound')
+  if (verdict === 'denied') return 'denied: no ALLOW policy matched'
+  return judged && verdict === 'allowed' ? 'allowed: no policy applies' : verdict
+}
+
+function problemLines({ problems, records }: Observation, palette: Palette): readonly string[] {
+  if (problems.length === 0) return []
+  const errors = records.flatMap(({ proxy, error }) =>
+    error === undefined ? [] : [`${proxy} said: ${error}`],
+  )
+  return [...problems, ...errors].map((line) => palette.bad(`    ${line}`))
+}
+
+function toConnectionJson(observation: Observation): ConnectionJson {
+  const { scenario, problems, records } = observation
+  return {
+    id: scenario.id,
+    title: scenario.title,
+    from: scenario.from,
+    to: scenario.target.to,
+    dialled: observation.dialled,
+    addressedBy: scenario.target.by,
+    hops: observation.hops,
+    wire: observation.wire,
+    identities: { client: observation.client ?? null, server: observation.server ?? null },
+    verdict: observation.verdict,
+    policy: observation.policy ?? null,
+    bytesSent: observation.bytesSent,
+    bytesReceived: observation.bytesReceived,
+    milliseconds: Math.round(observation.milliseconds),
+    expected: scenario.expected,
+    asExpected: problems.length === 0,
+    problems,
+    accessLog: records,
+  }
+}

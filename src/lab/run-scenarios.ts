@@ -1,0 +1,111 @@
+import type { ClientRequest } from './client.ts'
+import type { MeshLab } from './mesh-lab.ts'
+import { type Observation, observe, recordsOf } from './observation.ts'
+import type { Scenario } from './scenario.ts'
+import { type WireEvidence, WireObserver, type WireQuestion } from './wire-observer.ts'
+
+/**
+ * Makes the connections one after the other, so that what the proxies log and
+ * what is on the links meanwhile belongs to one of them. Tells each as it ends.
+ */
+export async function runScenarios(
+  lab: MeshLab,
+  scenarios: readonly Scenario[],
+  onObservation: (observation: Observation) => void = () => undefined,
+): Promise<readonly Observation[]> {
+  const observers = new Map<string, WireObserver>()
+  // All from the start: the tunnels of early connections are used again by later ones.
+  for (const { name } of lab.topology.nodes)
+    observers.set(name, new WireObserver(lab.network.namespace(name)))
+  const observations: Observation[] = []
+  try {
+    for (const scenario of scenarios) {
+      const { node } = clientOf(lab, scenario)
+      const observer = observers.get(node)
+      if (observer === undefined) continue
+      // Copying every packet of a large transfer to a reader would be most of its cost.
+      if (scenario.traffic.kind === 'download') closeOthers(observers, node)
+      const observation = await runScenario(lab, scenario, observer)
+      observations.push(observation)
+      onObservation(observation)
+    }
+  } finally {
+    for (const observer of observers.values()) observer[Symbol.dispose]()
+  }
+  return observations
+}
+
+/** One connection. */
+export async function runScenario(
+  lab: MeshLab,
+  scenario: Scenario,
+  observer: WireObserver,
+): Promise<Observation> {
+  const { host, port } = lab.resolve(scenario.target)
+  const serverAddress = addressOfTarget(lab, scenario)
+  const request = requestOf(lab, scenario)
+  const question: WireQuestion = {
+    marker: request.marker,
+    clientAddress: clientOf(lab, scenario).address,
+    serverAddress,
+  }
+  const position = lab.journal.length
+  observer.begin()
+  const sample = scenario.traffic.kind === 'download' ? sampleWire(observer, question) : undefined
+  const report = await lab.connect(scenario.from, request)
+  const wire = sample === undefined ? observer.evidence(question) : await sample
+  const ends = { ...question, server: scenario.target.to }
+  const hops = scenario.expected.hops.length
+  const records = await lab.journal.gather(
+    position,
+    (all) => recordsOf(all, report, ends).length >= hops,
+    LOG_TIMEOUT_MS,
+  )
+  return observe({
+    scenario,
+    dialled: `${host}:${port}`,
+    report,
+    records: recordsOf(records, report, ends),
+    wire,
+  })
+}
+
+/** Looks at the first packets of a large transfer, then stops the capture for good. */
+async function sampleWire(observer: WireObserver, question: WireQuestion): Promise<WireEvidence> {
+  const deadline = performance.now() + SAMPLE_TIMEOUT_MS
+  let evidence = observer.evidence(question)
+  while (evidence.packets < SAMPLE_PACKETS && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_EVERY_MS))
+    evidence = observer.evidence(question)
+  }
+  observer[Symbol.dispose]()
+  return evidence
+}
+
+function requestOf(lab: MeshLab, { target, traffic }: Scenario): ClientRequest {
+  const marker = lab.newMarker()
+  const common = { marker, ...lab.resolve(target) }
+  if (traffic.kind === 'half-close') return { ...common, kind: 'tcp', size: traffic.bytes }
+  if (traffic.kind === 'download') return { ...common, kind: 'http', path: `/bytes/${traffic.bytes}` }
+  return { ...common, kind: 'http', path: `/?marker=${marker}` }
+}
+
+function clientOf(lab: MeshLab, { from }: Scenario): { node: string; address: string } {
+  const pod = lab.topology.pods.find(({ id }) => id === from)
+  if (pod === undefined) throw new Error(`no pod ${from}`)
+  return pod
+}
+
+function addressOfTarget(lab: MeshLab, { target }: Scenario): string {
+  return lab.topology.pods.find(({ id }) => id === target.to)?.address ?? lab.topology.outside.address
+}
+
+function closeOthers(observers: ReadonlyMap<string, WireObserver>, node: string): void {
+  for (const [name, observer] of observers) if (name !== node) observer[Symbol.dispose]()
+}
+
+/** After the client has ended, its proxies log within milliseconds; a line that comes later is a finding. */
+const LOG_TIMEOUT_MS = 2_000
+const SAMPLE_PACKETS = 64
+const SAMPLE_EVERY_MS = 5
+const SAMPLE_TIMEOUT_MS = 10_000
