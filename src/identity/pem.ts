@@ -7,26 +7,25 @@ export interface PemBlock {
 
 /**
  * The blocks of a PEM text in order; text around them is ignored, as is a block
- * that never ends. One pass without backtracking: the text may be a peer's.
+ * that does not end before another begins. The text may be a peer's: each
+ * search goes on where the last one ended, so that time stays linear.
  */
 export function pemBlocks(text: string): PemBlock[] {
   const blocks: PemBlock[] = []
-  let at = 0
-  for (;;) {
-    const begin = text.indexOf(BEGIN, at)
-    if (begin === -1) return blocks
+  let end = text.indexOf(END)
+  for (let begin = text.indexOf(BEGIN); begin !== -1; ) {
+    const next = text.indexOf(BEGIN, begin + BEGIN.length)
+    if (end !== -1 && end < begin) end = text.indexOf(END, begin)
+    if (end === -1) break
     const labelEnd = text.indexOf(DASHES, begin + BEGIN.length)
-    if (labelEnd === -1) return blocks
     const label = text.slice(begin + BEGIN.length, labelEnd)
-    const endLine = `-----END ${label}${DASHES}`
-    const end = LABEL.test(label) ? text.indexOf(endLine, labelEnd) : -1
-    if (end === -1) {
-      at = labelEnd
-      continue
-    }
-    blocks.push({ label, pem: `${text.slice(begin, end + endLine.length)}\n` })
-    at = end + endLine.length
+    const endLine = `${END}${label}${DASHES}`
+    const isWhole = (next === -1 || end < next) && labelEnd < end && text.startsWith(endLine, end)
+    if (isWhole && LABEL.test(label))
+      blocks.push({ label, pem: `${text.slice(begin, end + endLine.length)}\n` })
+    begin = next
   }
+  return blocks
 }
 
 /** The certificates of a PEM text, one PEM each. */
@@ -43,6 +42,7 @@ export function pemToDer(block: PemBlock): Buffer<ArrayBuffer> {
 }
 
 const BEGIN = '-----BEGIN '
+const END = '-----END '
 const DASHES = '-----'
 /** RFC 7468 labels, bounded: the longest in use has 23 characters. */
 const LABEL = /^[A-Z0-9 ]{1,40}$/

@@ -14,7 +14,7 @@ export interface SvidMaterial {
   readonly privateKeyPem: string
   /** `cert_chain` of the CA's answer: leaf, intermediates, and last the root bundle (one or more certificates). */
   readonly certChainPem: readonly string[]
-  /** Told of each root that cannot be parsed and is left out. */
+  /** Told of each root that cannot be parsed and is left out, or cannot be used by a server. */
   readonly warn?: (message: string) => void
 }
 
@@ -89,8 +89,9 @@ class X509Svid implements Svid {
       key: this.#privateKeyPem,
       cert: this.certificateChain.join(''),
       ca: [...this.roots],
-      // A root bundle may hold an intermediate as its anchor; rustls and
-      // BoringSSL accept that, OpenSSL only when told to.
+      // A root bundle may hold an intermediate as its anchor; rustls accepts
+      // that, OpenSSL only when told to. Node's TLS server drops this option,
+      // so there such an anchor needs its own root beside it.
       allowPartialTrustChain: true,
       ciphers: MESH_CIPHERS,
       minVersion: 'TLSv1.3',
@@ -108,13 +109,23 @@ function splitChain({ certChainPem, warn }: SvidMaterial): SplitChain {
   const roots: X509Certificate[] = []
   for (const pem of certChainPem.length > 1 ? pemCertificates(certChainPem.at(-1) ?? '') : []) {
     try {
-      roots.push(new X509Certificate(pem))
+      const root = new X509Certificate(pem)
+      roots.push(root)
+      if (!root.checkIssued(root)) {
+        warn?.(
+          `root "${oneLine(root.subject)}" is not self-signed: as a server we accept only clients whose chain reaches a self-signed root`,
+        )
+      }
     } catch (error) {
       warn?.(`a root certificate in the CA's answer cannot be parsed and is not trusted: ${errorText(error)}`)
     }
   }
   if (roots.length === 0) throw new IdentityError('CHAIN_INVALID', 'no root certificate present')
   return { certificates, roots }
+}
+
+function oneLine(subject: string): string {
+  return subject.replaceAll('\n', ', ')
 }
 
 function parseElement(text: string, index: number): X509Certificate[] {
