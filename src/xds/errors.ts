@@ -5,8 +5,8 @@ export type XdsErrorCode =
   | 'demand-timeout'
   /** On-demand: the client was stopped, or has too many questions open. */
   | 'demand-refused'
-  /** The source of the server's resources cannot be read. */
-  | 'source-unavailable'
+  /** The client was asked for what it cannot do in its present state. */
+  | 'client-state'
 
 /** What goes wrong between a node proxy and its control plane, apart from gRPC's own statuses. */
 export class XdsError extends Error {

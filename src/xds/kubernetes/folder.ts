@@ -16,6 +16,15 @@ export interface FolderSnapshot {
    * then are not all that its author meant to be in force.
    */
   readonly complete: boolean
+  /** Where an object of this snapshot stands. */
+  locate(object: KubernetesObject): ObjectPlace | undefined
+}
+
+export interface ObjectPlace {
+  /** Relative to the folder. */
+  readonly file: string
+  readonly line: number
+  readonly column: number
 }
 
 export interface FileState {
@@ -89,7 +98,13 @@ const NO_OBJECTS: KubernetesObjects = {
   authorizationPolicies: new Map(),
   peerAuthentications: new Map(),
 }
-const EMPTY: FolderSnapshot = { objects: NO_OBJECTS, problems: [], files: [], complete: false }
+const EMPTY: FolderSnapshot = {
+  objects: NO_OBJECTS,
+  problems: [],
+  files: [],
+  complete: false,
+  locate: () => undefined,
+}
 
 /** Hidden entries are skipped: editors' swap files, and the `..data` folders that mounted ConfigMaps are made of. */
 async function listFiles(directory: string, depth = 0): Promise<string[]> {
@@ -166,7 +181,8 @@ function buildSnapshot(files: readonly KnownFile[]): FolderSnapshot {
   }
   const objects = byKind(parsed, problems)
   const complete = states.every(({ state }) => state !== 'refused')
-  return { objects, problems, files: states, complete }
+  const places = new Map<KubernetesObject, ObjectPlace>(parsed.map((entry) => [entry.object, entry]))
+  return { objects, problems, files: states, complete, locate: (object) => places.get(object) }
 }
 
 /** The first file in order of name wins an object that two files define. */

@@ -1,5 +1,6 @@
 export { DATAPLANE_MODE_LABEL, isCaptured, REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
 export { type FileState, type FolderSnapshot, loadFolder } from './folder.ts'
+export { FolderSource, type FolderSourceOptions } from './folder-source.ts'
 export type {
   AuthorizationPolicy,
   KubernetesObject,
@@ -11,4 +12,6 @@ export type {
   Service,
 } from './objects.ts'
 export { type FileProblem, formatProblem } from './problem.ts'
+export { type MeshResources, translate } from './translate.ts'
+export type { TranslateOptions, TranslateWarning } from './translate-context.ts'
 export { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'

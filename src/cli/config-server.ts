@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import { isIP } from 'node:net'
+import process from 'node:process'
+import { Command, InvalidArgumentError } from 'commander'
+import { type ListenAddress, startConfigServer } from '../config-server/index.ts'
+import type { IdentityLog } from '../identity/index.ts'
+import { createLogger, type Logger } from '../telemetry/index.ts'
+
+interface Options {
+  readonly config: string
+  readonly certs: string
+  readonly listen: ListenAddress
+  readonly status: ListenAddress
+  readonly dnsName: readonly string[]
+  readonly ip: readonly string[]
+  readonly trustDomain: string
+  readonly clusterId: string
+  readonly svidTtl: number
+  readonly dryRunPolicies: boolean
+}
+
+/** `ztunnel config-server`: serves a folder of Kubernetes YAML as a mesh, and signs its certificates. */
+export function configServerCommand(): Command {
+  return new Command('config-server')
+    .description(
+      "serve a folder of Kubernetes YAML over Istio's xDS, and sign certificates: in istiod's place",
+    )
+    .requiredOption('--config <dir>', 'the folder of YAML; watched')
+    .requiredOption('--certs <dir>', "the CA, in the layout of Istio's cacerts; made if there is none")
+    .option('--listen <host:port>', 'xDS and CA, TLS', parseAddress, { host: '0.0.0.0', port: 15012 })
+    .option('--status <host:port>', 'health and status, plain HTTP', parseAddress, {
+      host: '127.0.0.1',
+      port: 15014,
+    })
+    .option('--dns-name <name...>', "more DNS names for the server's certificate", [])
+    .option('--ip <address...>', "more IP addresses for the server's certificate", collectIps, [])
+    .option('--trust-domain <domain>', 'of the identities that are signed', 'cluster.local')
+    .option('--cluster-id <id>', 'of the workloads; a ztunnel has the same in CLUSTER_ID', 'Kubernetes')
+    .option('--svid-ttl <duration>', 'lifetime of certificates by default: 90s, 30m, 24h', parseTtl, 86_400)
+    .option('--dry-run-policies', 'send policies marked istio.io/dry-run, to be logged only', false)
+    .action((options: Options) => run(options))
+}
+
+async function run(options: Options): Promise<void> {
+  const logger = createLogger({
+    format: process.env['LOG_FORMAT'] === 'json' ? 'json' : 'plain',
+    level: process.env['RUST_LOG'] ?? 'info',
+  })
+  const log = scopedLog(logger)
+  const server = await startConfigServer({
+    configDir: options.config,
+    certsDir: options.certs,
+    listen: options.listen,
+    statusListen: options.status,
+    dnsNames: options.dnsName,
+    ipAddresses: options.ip,
+    trustDomain: options.trustDomain,
+    clusterId: options.clusterId,
+    defaultSvidTtlSeconds: options.svidTtl,
+    dryRunPolicies: options.dryRunPolicies,
+    log,
+  })
+  const where = {
+    address: format(server.address),
+    status: server.statusAddress && format(server.statusAddress),
+  }
+  if (!server.status().ready) {
+    log.error(
+      where,
+      'config server not ready: it serves once every file in the folder has been read without errors',
+    )
+  }
+  void server.ready.then(() => log.info({ ...where, ...server.status().resources }, 'config server ready'))
+  const signal = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]).then(([name]) =>
+    String(name),
+  )
+  log.info({ signal }, 'config server stopping')
+  await server.close()
+  logger.flush()
+}
+
+function scopedLog(logger: Logger): IdentityLog {
+  const scope = logger.scope('config_server')
+  const plain = (fields: object) => ({ ...fields })
+  return {
+    debug: (fields, message) => scope.debug(message, plain(fields)),
+    info: (fields, message) => scope.info(message, plain(fields)),
+    warn: (fields, message) => scope.warn(message, plain(fields)),
+    error: (fields, message) => scope.error(message, plain(fields)),
+  }
+}
+
+function parseAddress(text: string): ListenAddress {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535)
+    throw new InvalidArgumentError('it must be HOST:PORT or [IPv6]:PORT')
+  return { host, port }
+}
+
+function collectIps(text: string, earlier: readonly string[]): readonly string[] {
+  if (isIP(text) === 0) throw new InvalidArgumentError('it must be an IP address')
+  return [...earlier, text]
+}
+
+/** Seconds. */
+function parseTtl(text: string): number {
+  const match = /^(\d{1,8})([smhd])$/.exec(text)
+  const unit = UNIT_SECONDS.get(match?.[2] ?? '')
+  if (match?.[1] === undefined || unit === undefined) {
+    throw new InvalidArgumentError('it must be a number and a unit: 90s, 30m, 24h, 7d')
+  }
+  return Number(match[1]) * unit
+}
+
+function format({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
+  ['s', 1],
+  ['m', 60],
+  ['h', 3_600],
+  ['d', 86_400],
+])

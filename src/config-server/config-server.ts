@@ -1,0 +1,150 @@
+import { join } from 'node:path'
+import {
+  bearerToken,
+  CertificateAuthority,
+  caRoutes,
+  type IdentityLog,
+  loadOrCreateCa,
+  silentLog,
+  TokenIssuer,
+} from '../identity/index.ts'
+import { DeltaServer, meshResources, ResourceCache, type Source } from '../xds/index.ts'
+import { FolderSource } from '../xds/kubernetes/index.ts'
+import { ConfigServerError } from './errors.ts'
+import { openGrpcListener } from './grpc-listener.ts'
+import { IdentityGuard } from './identity-guard.ts'
+import type { ListenAddress } from './listen.ts'
+import { serverNames } from './server-names.ts'
+import { type ConfigServerStatus, openStatusListener } from './status-listener.ts'
+
+export interface ConfigServerOptions {
+  /** A folder of Kubernetes YAML. */
+  readonly configDir: string
+  /** CA files in the layout of Istio's `cacerts` and the token key; made if absent. */
+  readonly certsDir: string
+  /** For xDS and CA over TLS. */
+  readonly listen: ListenAddress
+  /** For health and status, plain HTTP. Default: none. */
+  readonly statusListen?: ListenAddress
+  /** More names for the server's certificate, besides istiod's, localhost and the host's. */
+  readonly dnsNames?: readonly string[]
+  readonly ipAddresses?: readonly string[]
+  /** Default `cluster.local`. */
+  readonly trustDomain?: string
+  /** Default `Kubernetes`, istiod's. */
+  readonly clusterId?: string
+  /** Lifetime of certificates whose requester does not say. Default 86,400. */
+  readonly defaultSvidTtlSeconds?: number
+  /** Send policies marked `istio.io/dry-run`. Default false, as istiod. */
+  readonly dryRunPolicies?: boolean
+  readonly log?: IdentityLog
+}
+
+/** A running config server. */
+export interface ConfigServer {
+  /** As bound. */
+  readonly address: ListenAddress
+  readonly statusAddress: ListenAddress | undefined
+  /** Issues the tokens that its clients must present. */
+  readonly issuer: TokenIssuer
+  /** Resolves once it serves: at once, unless the folder had errors from the start. */
+  readonly ready: Promise<void>
+  status(): ConfigServerStatus
+  close(): Promise<void>
+}
+
+/** Reads the folder, then serves it: xDS and CA behind tokens on one TLS port. */
+export async function startConfigServer(options: ConfigServerOptions): Promise<ConfigServer> {
+  const { certsDir, clusterId = 'Kubernetes', trustDomain = 'cluster.local', log = silentLog } = options
+  const ca = new CertificateAuthority(await loadOrCreateCa(certsDir, { trustDomain }))
+  const issuer = await TokenIssuer.loadOrCreate(join(certsDir, 'token-key.pem'), { trustDomain })
+  const guard = new IdentityGuard(clusterId)
+  const cache = new ResourceCache()
+  const source = await startSource({ ...options, clusterId, trustDomain, log }, cache, guard)
+  const authenticate = (headers: Headers) => issuer.verify(bearerToken(headers))
+  const ads = new DeltaServer({ cache, authenticate, log })
+  const caService = caRoutes({
+    ca,
+    authenticate,
+    authorizeImpersonation: (caller, requested) => guard.refusal(caller, requested),
+    ...(options.defaultSvidTtlSeconds === undefined
+      ? {}
+      : { defaultTtlSeconds: options.defaultSvidTtlSeconds }),
+    log,
+  })
+  const status = (): ConfigServerStatus => ({
+    ready: cache.ready,
+    source: source.status(),
+    resources: Object.fromEntries(
+      cache.typeUrls().map((typeUrl) => [typeUrl, cache.snapshot(typeUrl)?.resources.size ?? 0]),
+    ),
+    proxies: ads.status(),
+  })
+  const configured = { dnsNames: options.dnsNames ?? [], ipAddresses: options.ipAddresses ?? [] }
+  const closing: (() => Promise<void>)[] = [() => source.close()]
+  try {
+    const listener = await openGrpcListener({
+      ca,
+      names: serverNames(options.listen.host, configured),
+      routes: (router) => {
+        ads.routes(router)
+        caService(router)
+      },
+      listen: options.listen,
+      log,
+    })
+    closing.unshift(() => listener.close())
+    const { statusListen } = options
+    const statusListener =
+      statusListen === undefined ? undefined : await openStatusListener(statusListen, status)
+    if (statusListener !== undefined) closing.unshift(() => statusListener.close())
+    return {
+      address: listener.address,
+      statusAddress: statusListener?.address,
+      issuer,
+      ready: whenReady(cache),
+      status,
+      close: () => closeAll(closing),
+    }
+  } catch (error) {
+    await closeAll(closing)
+    throw error
+  }
+}
+
+async function startSource(
+  options: ConfigServerOptions & { clusterId: string; trustDomain: string; log: IdentityLog },
+  cache: ResourceCache,
+  guard: IdentityGuard,
+): Promise<Source> {
+  const { configDir, clusterId, trustDomain, log } = options
+  const dryRunPolicies = options.dryRunPolicies ?? false
+  const source = new FolderSource({ directory: configDir, clusterId, trustDomain, dryRunPolicies, log })
+  try {
+    await source.start((mesh) => {
+      // First the right to a certificate, then the news that makes a proxy ask for it.
+      guard.replace(mesh.workloads)
+      cache.replace(meshResources(mesh))
+    })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigServerError('config-unreadable', `cannot read the folder ${configDir}: ${reason}`, {
+      cause,
+    })
+  }
+  return source
+}
+
+function whenReady(cache: ResourceCache): Promise<void> {
+  if (cache.ready) return Promise.resolve()
+  return new Promise((resolve) => {
+    const unsubscribe = cache.subscribe(() => {
+      unsubscribe()
+      resolve()
+    })
+  })
+}
+
+async function closeAll(closing: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of closing) await close()
+}

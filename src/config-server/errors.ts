@@ -1,0 +1,16 @@
+export type ConfigServerErrorCode =
+  /** A listening address is taken or not ours. */
+  | 'listen-failed'
+  /** The folder of configuration cannot be read. */
+  | 'config-unreadable'
+
+/** Why a config server cannot start. */
+export class ConfigServerError extends Error {
+  readonly code: ConfigServerErrorCode
+
+  constructor(code: ConfigServerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'ConfigServerError'
+    this.code = code
+  }
+}

@@ -1,0 +1,39 @@
+import type { Caller, SpiffeId } from '../identity/index.ts'
+import { type MeshChange, MeshStore, type Workload } from '../mesh/index.ts'
+
+/**
+ * Which identities a node's proxy may ask certificates for: those of the
+ * captured or self-tunnelling workloads that run on its node.
+ */
+export class IdentityGuard {
+  readonly #store = new MeshStore()
+  readonly #clusterId: string
+
+  constructor(clusterId: string) {
+    this.#clusterId = clusterId
+  }
+
+  /** The mesh as it is now. */
+  replace(workloads: readonly Workload[]): void {
+    const changes: MeshChange[] = []
+    const present = new Set<string>()
+    for (const workload of workloads) {
+      // A pod outside of the mesh has no proxy that could need its identity.
+      if (workload.tunnelProtocol !== 'HBONE') continue
+      present.add(workload.uid)
+      changes.push({ kind: 'upsert-workload', workload })
+    }
+    for (const { uid } of this.#store.workloads()) {
+      if (!present.has(uid)) changes.push({ kind: 'remove-workload', uid })
+    }
+    this.#store.apply(changes)
+  }
+
+  /** A reason to refuse, for the operator; undefined to sign. */
+  refusal(caller: Caller, { namespace, serviceAccount }: SpiffeId): string | undefined {
+    if (caller.kind !== 'node') return 'only the proxy of a node may ask for another identity'
+    if (this.#store.hasIdentityOnNode(caller.node, namespace, serviceAccount, this.#clusterId))
+      return undefined
+    return `no captured workload with service account ${namespace}/${serviceAccount} runs on node ${caller.node}`
+  }
+}

@@ -1,0 +1,159 @@
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
+import {
+  AggregatedDiscoveryService,
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+} from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { DeltaSession, type SubscriptionStatus } from './delta-session.ts'
+import { silentLog, type XdsLog } from './log.ts'
+import type { ProvenCaller } from './node-rules.ts'
+import type { ResourceCache } from './resource-cache.ts'
+import { Wakeup } from './wakeup.ts'
+
+export interface DeltaServerOptions {
+  readonly cache: ResourceCache
+  /** Who calls, by the request's headers. What it throws becomes UNAUTHENTICATED. */
+  readonly authenticate: (headers: Headers) => Promise<ProvenCaller> | ProvenCaller
+  readonly log?: XdsLog
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number
+  /** A client that leaves a response unanswered gets changes again after this long, milliseconds. Default 30,000. */
+  readonly ackPatienceMs?: number
+}
+
+/** A client with an open stream. Times are milliseconds since the epoch. */
+export interface ConnectedProxy {
+  /** Empty until its first request. */
+  readonly nodeId: string
+  readonly version: string
+  readonly caller: ProvenCaller
+  readonly connectedAt: number
+  readonly types: readonly SubscriptionStatus[]
+}
+
+/** More streams are refused with RESOURCE_EXHAUSTED: each holds its subscriptions. A stream is one node. */
+export const MAX_STREAMS = 4096
+
+/**
+ * The server side of delta ADS (xDS v3): `AggregatedDiscoveryService/
+ * DeltaAggregatedResources` with istiod's answers to node proxies.
+ */
+export class DeltaServer {
+  readonly #options: DeltaServerOptions
+  readonly #log: XdsLog
+  readonly #now: () => number
+  readonly #streams = new Set<OpenStream>()
+
+  constructor(options: DeltaServerOptions) {
+    this.#options = options
+    this.#log = options.log ?? silentLog
+    this.#now = options.now ?? Date.now
+  }
+
+  /** Adds the service to a connect-es router. */
+  readonly routes = (router: ConnectRouter): void => {
+    router.service(AggregatedDiscoveryService, {
+      deltaAggregatedResources: (requests, context) => this.#serve(requests, context),
+    })
+  }
+
+  /** Every open stream, oldest first. */
+  status(): readonly ConnectedProxy[] {
+    return [...this.#streams].map(({ session, caller, connectedAt }) => ({
+      nodeId: session.node?.id ?? '',
+      version: session.node?.version ?? '',
+      caller,
+      connectedAt,
+      types: session.status(),
+    }))
+  }
+
+  async *#serve(
+    requests: AsyncIterable<DeltaDiscoveryRequest>,
+    context: HandlerContext,
+  ): AsyncGenerator<DeltaDiscoveryResponse> {
+    const stream = await this.#open(context)
+    const wakeup = new Wakeup()
+    const unsubscribe = this.#options.cache.subscribe(() => wakeup.wake())
+    // Read beside the answering: an acknowledgement must be heard while a large response is on its way.
+    const reading = readAll(requests, stream, wakeup)
+    try {
+      while (!context.signal.aborted) {
+        const response = stream.session.next()
+        if (response !== undefined) yield response
+        else if (stream.end !== undefined) break
+        else await wakeup.wait(context.signal, stream.session.nextLookMs())
+      }
+      if (stream.end?.error !== undefined && !context.signal.aborted) throw stream.end.error
+    } finally {
+      unsubscribe()
+      this.#streams.delete(stream)
+      this.#log.info({ node: stream.session.node?.id }, 'xds stream closed')
+      // It ends with the stream; its outcome is in `stream.end`.
+      void reading
+    }
+  }
+
+  async #open(context: HandlerContext): Promise<OpenStream> {
+    const caller = await this.#authenticate(context)
+    if (!this.#options.cache.ready) {
+      throw new ConnectError('server is not ready to serve discovery information', Code.Unavailable)
+    }
+    if (this.#streams.size >= MAX_STREAMS) {
+      throw new ConnectError(`more than ${MAX_STREAMS} streams are open`, Code.ResourceExhausted)
+    }
+    const session = new DeltaSession({
+      cache: this.#options.cache,
+      caller,
+      log: this.#log,
+      now: this.#now,
+      ackPatienceMs: this.#options.ackPatienceMs ?? ACK_PATIENCE_MS,
+    })
+    const stream: OpenStream = { session, caller, connectedAt: this.#now(), end: undefined }
+    this.#streams.add(stream)
+    return stream
+  }
+
+  async #authenticate(context: HandlerContext): Promise<ProvenCaller> {
+    try {
+      return await this.#options.authenticate(context.requestHeader)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      this.#log.warn({ reason }, 'xds stream refused: caller not authenticated')
+      throw new ConnectError(`authentication failure: ${reason}`, Code.Unauthenticated)
+    }
+  }
+}
+
+/** The service alone, for a router whose owner does not need `status`. */
+export function adsRoutes(options: DeltaServerOptions): (router: ConnectRouter) => void {
+  return new DeltaServer(options).routes
+}
+
+const ACK_PATIENCE_MS = 30_000
+
+interface OpenStream {
+  readonly session: DeltaSession
+  readonly caller: ProvenCaller
+  readonly connectedAt: number
+  /** Set when the client will send no more: it closed its side, or it is refused. */
+  end: { readonly error: unknown } | undefined
+}
+
+/** Never rejects: the outcome goes to the stream, whose loop ends it. */
+async function readAll(
+  requests: AsyncIterable<DeltaDiscoveryRequest>,
+  stream: OpenStream,
+  wakeup: Wakeup,
+): Promise<void> {
+  try {
+    for await (const request of requests) {
+      stream.session.receive(request)
+      wakeup.wake()
+    }
+    stream.end = { error: undefined }
+  } catch (error) {
+    stream.end = { error }
+  }
+  wakeup.wake()
+}

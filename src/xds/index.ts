@@ -1,0 +1,26 @@
+export { AddressHandler, type MeshTarget } from './address-handler.ts'
+export {
+  AdsClient,
+  type AdsClientOptions,
+  type AdsMetrics,
+  type AdsNode,
+  type AdsState,
+  type AdsStatus,
+  MAX_MESSAGE_BYTES,
+} from './ads-client.ts'
+export { AuthorizationHandler } from './authorization-handler.ts'
+export type { TerminationReason } from './backoff.ts'
+export { type DecodedAddress, decodeAddress, decodeAuthorization } from './decode.ts'
+export { adsRoutes, type ConnectedProxy, DeltaServer, type DeltaServerOptions } from './delta-server.ts'
+export type { SubscriptionStatus } from './delta-session.ts'
+export { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
+export { XdsError, type XdsErrorCode } from './errors.ts'
+export type { ResourceBatch, ResourceHandler } from './handler.ts'
+export { Interner } from './interner.ts'
+export type { XdsLog } from './log.ts'
+export { meshResources } from './mesh-resources.ts'
+export type { ProvenCaller } from './node-rules.ts'
+export { type CachedResource, type NewResource, ResourceCache, ResourceSnapshot } from './resource-cache.ts'
+export type { Source, SourceProblem, SourceSnapshot, SourceStatus } from './source.ts'
+export type { TypeStatus } from './type-state.ts'
+export { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'

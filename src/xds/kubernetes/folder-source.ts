@@ -1,0 +1,91 @@
+import { resolve } from 'node:path'
+import { silentLog, type XdsLog } from '../log.ts'
+import type { Source, SourceProblem, SourceSnapshot, SourceStatus } from '../source.ts'
+import type { FolderSnapshot } from './folder.ts'
+import { type FileProblem, formatProblem } from './problem.ts'
+import { translate } from './translate.ts'
+import type { TranslateOptions, TranslateWarning } from './translate-context.ts'
+import { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'
+
+export interface FolderSourceOptions extends TranslateOptions {
+  readonly directory: string
+  /** Every problem is logged once, when it appears. */
+  readonly log?: XdsLog
+  readonly watch?: Pick<WatchOptions, 'debounceMs' | 'rescanMs'>
+}
+
+/** A folder of Kubernetes YAML as the source of a mesh. */
+export class FolderSource implements Source {
+  readonly #options: FolderSourceOptions
+  readonly #log: XdsLog
+  #watch: FolderWatch | undefined
+  #problems: readonly SourceProblem[] = []
+  #complete = false
+
+  constructor(options: FolderSourceOptions) {
+    this.#options = options
+    this.#log = options.log ?? silentLog
+  }
+
+  async start(onMesh: (mesh: SourceSnapshot) => void): Promise<void> {
+    this.#watch = await watchFolder(this.#options.directory, {
+      ...this.#options.watch,
+      onChange: (snapshot) => this.#changed(snapshot, onMesh),
+      onError: (error) =>
+        this.#log.error(
+          { err: error },
+          `${this.#options.directory}: cannot be watched; what was read stays in force`,
+        ),
+    })
+  }
+
+  status(): SourceStatus {
+    const files = this.#watch?.snapshot.files ?? []
+    return {
+      source: `folder ${resolve(this.#options.directory)}`,
+      complete: this.#complete,
+      problems: this.#problems,
+      parts: files.map(({ file, state, objects }) => ({ name: file, state, objects })),
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#watch?.close()
+  }
+
+  #changed(snapshot: FolderSnapshot, onMesh: (mesh: SourceSnapshot) => void): void {
+    const { warnings, ...mesh } = translate(snapshot.objects, this.#options)
+    const problems = [...snapshot.problems, ...warnings.map((warning) => located(warning, snapshot))]
+    this.#report(problems.map((problem) => ({ severity: problem.severity, text: formatProblem(problem) })))
+    // A file that was refused from the start may hold a DENY policy: serving the rest could withdraw it from every proxy.
+    if (snapshot.complete) this.#complete = true
+    if (this.#complete) onMesh(mesh)
+  }
+
+  #report(problems: readonly SourceProblem[]): void {
+    const known = new Set(this.#problems.map(({ text }) => text))
+    for (const { severity, text } of problems) {
+      if (known.has(text)) continue
+      if (severity === 'error') this.#log.error({}, text)
+      else this.#log.warn({}, text)
+    }
+    const present = new Set(problems.map(({ text }) => text))
+    for (const { severity, text } of this.#problems) {
+      if (severity === 'error' && !present.has(text)) this.#log.info({}, `mended: ${text}`)
+    }
+    this.#problems = problems
+  }
+}
+
+function located({ object, field, message }: TranslateWarning, snapshot: FolderSnapshot): FileProblem {
+  const place = snapshot.locate(object)
+  const name = `${object.kind} ${object.metadata.namespace}/${object.metadata.name}`
+  return {
+    severity: 'warning',
+    file: place?.file ?? '',
+    line: place?.line,
+    column: place?.column,
+    field: `${name} ${field}`,
+    message,
+  }
+}

@@ -1,0 +1,46 @@
+import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
+import { policyName, serviceKey } from '../mesh/names.ts'
+import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
+import type { NewResource } from './resource-cache.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+
+/** A mesh as the resources that node proxies subscribe to, by type. Both types are there even when empty. */
+export function meshResources(mesh: {
+  readonly workloads: readonly Workload[]
+  readonly services: readonly Service[]
+  readonly policies: readonly AuthorizationPolicy[]
+}): ReadonlyMap<string, readonly NewResource[]> {
+  return new Map([
+    [ADDRESS_TYPE, [...mesh.services.map(serviceResource), ...mesh.workloads.map(workloadResource)]],
+    [AUTHORIZATION_TYPE, mesh.policies.map(policyResource)],
+  ])
+}
+
+function workloadResource(workload: Workload): NewResource {
+  return {
+    name: workload.uid,
+    value: encodeWorkload(workload),
+    // Several pods share a node's address: asking for it must not bring one of them.
+    aliases:
+      workload.networkMode === 'HOST_NETWORK'
+        ? []
+        : workload.addresses.map((address) => `${workload.network}/${address}`),
+    groups: [...workload.services.keys()],
+  }
+}
+
+function serviceResource(service: Service): NewResource {
+  return {
+    name: serviceKey(service),
+    value: encodeService(service),
+    aliases: [
+      ...service.addresses.map(({ network, address }) => `${network}/${address}`),
+      ...service.cidrs.map(({ network, cidr }) => `${network}/${cidr}`),
+    ],
+    groups: [],
+  }
+}
+
+function policyResource(policy: AuthorizationPolicy): NewResource {
+  return { name: policyName(policy), value: encodeAuthorization(policy), aliases: [], groups: [] }
+}
