@@ -7,7 +7,7 @@ import {
 } from './control-plane.ts'
 import { type ControlPlaneCredentials, controlPlaneHeaders } from './control-plane-headers.ts'
 import { createCsr } from './csr.ts'
-import { errorText, IdentityError } from './errors.ts'
+import { IdentityError } from './errors.ts'
 import { IMPERSONATED_IDENTITY } from './impersonation.ts'
 import { generateKeyPair, privateKeyPem } from './keys.ts'
 import { silentLog } from './log.ts'
@@ -81,20 +81,8 @@ export class CaClient {
 
 function signingFailure(error: unknown, address: string, id: SpiffeId): IdentityError {
   const { code, rawMessage } = ConnectError.from(error)
-  // The connection's own story (name mismatch, unknown issuer, refused) is in the innermost cause.
-  const cause = innermostCause(error)
-  const detail = cause === undefined || rawMessage.includes(cause) ? rawMessage : `${rawMessage}: ${cause}`
-  const message = `signing gRPC error (${Code[code]}): ${detail}; asked CA ${address} for ${formatSpiffeId(id)}; check ${whatToCheck(code)}`
+  const message = `signing gRPC error (${Code[code]}): ${rawMessage}; asked CA ${address} for ${formatSpiffeId(id)}; check ${whatToCheck(code)}`
   return new IdentityError('SIGNING_FAILED', message, { cause: error })
-}
-
-function innermostCause(error: unknown): string | undefined {
-  let current = error
-  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
-    if (current.cause === undefined) return current === error ? undefined : errorText(current)
-    current = current.cause
-  }
-  return undefined
 }
 
 function whatToCheck(code: Code): string {
@@ -114,5 +102,3 @@ function whatToCheck(code: Code): string {
 
 /** The reference sets none and waits for ever on a CA that hangs. */
 const CALL_TIMEOUT_MS = 30_000
-/** A chain of causes may be a circle. */
-const MAX_CAUSES = 10

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls'
-import type { Transport } from '@connectrpc/connect'
+import { Code, ConnectError, type Transport } from '@connectrpc/connect'
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { controlPlaneRoots, type RootSource } from './control-plane-roots.ts'
-import { IdentityError } from './errors.ts'
+import { errorText, IdentityError } from './errors.ts'
 import { type IdentityLog, silentLog } from './log.ts'
 import { MESH_CIPHERS } from './x509-svid.ts'
 
@@ -31,14 +31,15 @@ export interface ControlPlaneTransport extends Transport {
  * speaks to istiod: TCP keepalive, a PING every 30 s. The roots are looked up
  * at each call; when they changed, this and later calls use a new connection,
  * and calls that are under way finish on the old one. Calls fail with an
- * `IdentityError` CONTROL_PLANE_INVALID when there are no usable roots. Throws
- * the same at once for an unusable address.
+ * `IdentityError` CONTROL_PLANE_INVALID when there are no usable roots, with a
+ * `ConnectError` UNAVAILABLE when no connection comes about. Throws
+ * CONTROL_PLANE_INVALID at once for an unusable address.
  */
 export function controlPlaneTransport(options: ControlPlaneOptions): ControlPlaneTransport {
   const address = parseAddress(options.address)
   const roots = controlPlaneRoots(options, options.log ?? silentLog)
   const managers = new Set<Http2SessionManager>()
-  let current: { readonly roots: readonly string[]; readonly transport: Transport } | undefined
+  let current: Connection | undefined
 
   const connected = async (): Promise<Transport> => {
     const latest = await roots()
@@ -46,9 +47,11 @@ export function controlPlaneTransport(options: ControlPlaneOptions): ControlPlan
       for (const manager of managers) if (isDone(manager)) managers.delete(manager)
       const manager = sessionManager(address, options, latest)
       managers.add(manager)
-      current = { roots: latest, transport: grpcTransport(address, options, manager) }
+      current = { roots: latest, manager, transport: grpcTransport(address, options, manager) }
     }
-    return current.transport
+    const { manager, transport } = current
+    if ((await manager.connect()) === 'error') throw connectFailure(address, manager.error())
+    return transport
   }
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
@@ -61,6 +64,28 @@ export function controlPlaneTransport(options: ControlPlaneOptions): ControlPlan
       for (const manager of managers) manager.abort()
     },
   }
+}
+
+interface Connection {
+  readonly roots: readonly string[]
+  readonly manager: Http2SessionManager
+  readonly transport: Transport
+}
+
+/** UNAVAILABLE, as every gRPC client says; connect-es calls a failed TLS handshake INTERNAL. */
+function connectFailure(address: URL, reason: unknown): ConnectError {
+  const message = `cannot connect to ${address.host}: ${errorText(innermostCause(reason))}`
+  return new ConnectError(message, Code.Unavailable, undefined, undefined, reason)
+}
+
+/** Where the connection's own story is: name mismatch, unknown issuer, refused. */
+function innermostCause(error: unknown): unknown {
+  let current = error
+  for (let depth = 0; depth < MAX_CAUSES; depth++) {
+    if (!(current instanceof Error) || current.cause === undefined) break
+    current = current.cause
+  }
+  return current
 }
 
 function grpcTransport(address: URL, options: ControlPlaneOptions, sessions: Http2SessionManager): Transport {
@@ -144,3 +169,5 @@ const PING_TIMEOUT_MS = 10_000
 const KEEPALIVE_IDLE_MS = 300_000
 const KEEPALIVE_INTERVAL_MS = 75_000
 const KEEPALIVE_PROBES = 9
+/** A chain of causes may be a circle. */
+const MAX_CAUSES = 10

@@ -1,6 +1,9 @@
 import { X509Certificate } from 'node:crypto'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { Server } from 'node:net'
-import { connect, createServer, type TLSSocket } from 'node:tls'
+import { connect, createServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import type { ConnectRouter } from '@connectrpc/connect'
+import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { createInMemoryCa } from './ca-create.ts'
 import { CertificateAuthority } from './certificate-authority.ts'
 import type { Clock } from './clock.ts'
@@ -145,4 +148,23 @@ export async function listen(server: Server): Promise<number> {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not listening on TCP')
   return address.port
+}
+
+/** A gRPC server on loopback over TLS; closed by the returned function. */
+export async function serveGrpc(
+  tls: SecureContextOptions,
+  routes: (router: ConnectRouter) => void,
+): Promise<{ port: number; server: Http2SecureServer; close: () => void }> {
+  const server = createSecureServer({ ...tls, allowHTTP1: false }, connectNodeAdapter({ routes }))
+  const sessions = new Set<ServerHttp2Session>()
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+  })
+  const port = await listen(server)
+  const close = (): void => {
+    for (const session of sessions) session.destroy()
+    server.close()
+  }
+  return { port, server, close }
 }
