@@ -7,6 +7,7 @@ export type LabErrorCode =
   | 'not-ready'
   | 'unknown-namespace'
   | 'no-running-lab'
+  | 'interrupted'
 
 /** An error of the lab; the message says what to type next. */
 export class LabError extends Error {

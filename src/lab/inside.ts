@@ -1,11 +1,15 @@
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { runCommand } from './command.ts'
+import { LabError } from './errors.ts'
 import { type LabOptions, type MeshLab, startLab } from './mesh-lab.ts'
 import type { Observation } from './observation.ts'
 import { Progress } from './progress.ts'
-import { formatGuide, formatRecord, formatSummary, formatTable, toJson } from './report.ts'
+import { rejection } from './rejection.ts'
+import { formatGuide, formatOutcome, formatRecord, toJson } from './report.ts'
 import { runScenarios } from './run-scenarios.ts'
 import { LIFELINE_FD, SANDBOX_VARIABLE, type SandboxEnvironment } from './sandbox.ts'
 import { COEXISTENCE } from './scenario.ts'
@@ -30,21 +34,27 @@ export async function runInside(environment: SandboxEnvironment, call: LabCall):
   // Children must not take themselves for the inner process.
   delete process.env[SANDBOX_VARIABLE]
   process.title = `${PROCESS_TITLE} ${environment.folder}`
-  const hostPid = await furnish(environment.folder)
-  const palette = paletteFor({ isTTY: process.stdout.isTTY === true, noColor: process.env['NO_COLOR'] })
-  const running = run(environment, call, palette, hostPid, stopped)
-  const outcome = await Promise.race([running, stopped.then(() => INTERRUPTED_STATUS)])
-  return outcome
+  // A reader that is gone is no news: the lifeline has told by then.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined)
+  try {
+    const hostPid = await furnish(environment.folder)
+    return await run(environment, call, hostPid, stopped)
+  } catch (error) {
+    if (!stopped.aborted) throw error
+    return INTERRUPTED_STATUS
+  } finally {
+    // The outer process does the same, if it still lives.
+    await rm(environment.folder, { recursive: true, force: true })
+  }
 }
 
 async function run(
   { folder, ownsProcesses }: SandboxEnvironment,
   call: LabCall,
-  palette: Palette,
   hostPid: number,
-  stopped: Promise<void>,
+  stopped: AbortSignal,
 ): Promise<number> {
-  const print = (line: string): void => void process.stdout.write(`${line}\n`)
+  const palette = paletteFor({ isTTY: process.stdout.isTTY === true, noColor: process.env['NO_COLOR'] })
   const progress = new Progress(call.json ? process.stderr : process.stdout, palette)
   const began = performance.now()
   const lab = await startLab({
@@ -52,20 +62,16 @@ async function run(
     ...(call.svidTtl === undefined ? {} : { svidTtl: call.svidTtl }),
     folders: { visible: folder, secret: SECRET_FOLDER },
     onProgress: (event) => progress.show(event),
+    signal: stopped,
   })
   const startMilliseconds = performance.now() - began
   try {
-    const observations = await runScenarios(lab, COEXISTENCE, ({ scenario }) => progress.connection(scenario))
+    const making = runScenarios(lab, COEXISTENCE, ({ scenario }) => progress.connection(scenario))
+    const observations = await Promise.race([making, rejection(stopped)])
     progress.done(performance.now() - began)
-    if (call.json) print(JSON.stringify(toJson(observations, startMilliseconds), undefined, 2))
-    else
-      for (const line of [
-        '',
-        ...formatTable(observations, palette),
-        '',
-        formatSummary(observations, palette),
-      ])
-        print(line)
+    if (call.json)
+      print(process.stdout, [JSON.stringify(toJson(observations, startMilliseconds), undefined, 2)])
+    else print(process.stdout, formatOutcome(observations, palette))
     if (!call.once) await stayUp(lab, call, palette, hostPid, stopped)
     return statusOf(observations)
   } finally {
@@ -80,18 +86,18 @@ async function stayUp(
   call: LabCall,
   palette: Palette,
   hostPid: number,
-  stopped: Promise<void>,
+  stopped: AbortSignal,
 ): Promise<void> {
   const out = call.json ? process.stderr : process.stdout
-  const print = (line: string): void => void out.write(`${line}\n`)
-  for (const line of ['', ...formatGuide(lab, hostPid, palette)]) print(line)
-  print('')
-  print(palette.bold('The mesh is up. Your connections show here; Ctrl-C ends it and removes everything.'))
-  const stop = lab.journal.watch((record) => print(formatRecord(record, palette)))
+  const up = 'The mesh is up. Your connections show here; Ctrl-C ends it and removes everything.'
+  print(out, ['', ...formatGuide(lab, hostPid, palette), '', palette.bold(up)])
+  const stop = lab.journal.watch((record) => print(out, [formatRecord(record, palette)]))
   for (const component of lab.components) {
-    void component.exited.then(() => print(palette.bad(`${component.name} ended; see ${component.logFile}`)))
+    void component.exited.then(() =>
+      print(out, [palette.bad(`${component.name} ended; see ${component.logFile}`)]),
+    )
   }
-  await stopped
+  if (!stopped.aborted) await once(stopped, 'abort')
   stop()
 }
 
@@ -117,18 +123,22 @@ async function furnish(folder: string): Promise<number> {
 }
 
 /** Fires when the outer process closes its end, by will or by dying. */
-function watchLifeline(): Promise<void> {
+function watchLifeline(): AbortSignal {
+  const stopped = new AbortController()
   const lifeline = new Socket({ fd: LIFELINE_FD, readable: true, writable: false })
-  return new Promise((resolve) => {
-    const gone = (): void => {
-      // Should anything hold up the orderly end, nobody is left to force it.
-      setTimeout(() => process.kill(process.pid, 'SIGKILL'), FORCE_AFTER_MS).unref()
-      resolve()
-    }
-    lifeline.once('end', gone)
-    lifeline.once('error', gone)
-    lifeline.resume()
-  })
+  const gone = (): void => {
+    // Should anything hold up the orderly end, nobody is left to force it.
+    setTimeout(() => process.exit(INTERRUPTED_STATUS), FORCE_AFTER_MS).unref()
+    stopped.abort(new LabError('interrupted', 'interrupted'))
+  }
+  lifeline.once('end', gone)
+  lifeline.once('error', gone)
+  lifeline.resume()
+  return stopped.signal
+}
+
+function print(output: NodeJS.WritableStream, lines: readonly string[]): void {
+  output.write(`${lines.join('\n')}\n`)
 }
 
 function statusOf(observations: readonly Observation[]): number {

@@ -21,6 +21,7 @@ import {
   startNodeProxy,
   startSidecar,
 } from './processes.ts'
+import { rejection } from './rejection.ts'
 import { type LabFolders, type LabState, prepareState } from './state.ts'
 import { type LabPod, loadTopology, namespaceOf, type Topology } from './topology.ts'
 
@@ -34,6 +35,8 @@ export interface LabOptions {
   /** Added to the environment of every proxy. */
   readonly proxyEnv?: Readonly<Record<string, string>>
   readonly onProgress?: (progress: LabProgress) => void
+  /** Gives up a start that is under way. */
+  readonly signal?: AbortSignal
 }
 
 /** What a starting lab tells, in order. */
@@ -80,7 +83,7 @@ export async function startLab(options: LabOptions = {}): Promise<MeshLab> {
   }
   const lab = new MeshLab(setting, own)
   try {
-    await lab.start(clock)
+    await lab.start(clock, options.signal)
     return lab
   } catch (error) {
     await lab.close()
@@ -110,7 +113,7 @@ export class MeshLab implements AsyncDisposable {
   }
 
   /** Called once by `startLab`. */
-  async start(clock: Stopwatch): Promise<void> {
+  async start(clock: Stopwatch, signal?: AbortSignal): Promise<void> {
     const { topology } = this
     const sidecars = topology.pods.filter(({ mode }) => mode === 'sidecar')
     // Rules before processes: no connection of a pod ever goes past its proxy.
@@ -126,7 +129,7 @@ export class MeshLab implements AsyncDisposable {
       ...startApplications(this.#setting),
     ]
     for (const { component } of started) this.#components.set(component.name, component)
-    await allReady(started, clock)
+    await Promise.race([allReady(started, clock), ...(signal === undefined ? [] : [rejection(signal)])])
     clock.phase('every proxy has its configuration, its certificates and its pods')
   }
 

@@ -34,6 +34,11 @@ export interface LabJson {
   readonly connections: readonly ConnectionJson[]
 }
 
+/** What a run prints: the table and a closing sentence. */
+export function formatOutcome(observations: readonly Observation[], palette: Palette): readonly string[] {
+  return ['', ...formatTable(observations, palette), '', formatSummary(observations, palette)]
+}
+
 /** The table, its heading first: one line for each connection, and one more for each that went wrong. */
 export function formatTable(observations: readonly Observation[], palette: Palette): readonly string[] {
   const [heading = '', ...lines] = alignColumns([HEADING, ...observations.map(cells)])

@@ -58,6 +58,7 @@ export async function runInSandbox({ argv }: SandboxOptions): Promise<number> {
       })
     } finally {
       for (const signal of STOP_SIGNALS) process.off(signal, stop)
+      killGroup(child.pid)
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -78,6 +79,15 @@ function stopper(lifeline: Writable, kill: () => void): () => void {
     asked = true
     lifeline.end()
     setTimeout(kill, STOP_TIMEOUT_MS).unref()
+  }
+}
+
+/** What a lab without a process namespace may have left; all of it is in one process group. */
+function killGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGKILL')
+  } catch {
+    // ESRCH: nobody is left, as it should be.
   }
 }
 
