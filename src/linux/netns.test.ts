@@ -3,8 +3,8 @@ import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { addNamespace, ip } from './namespaces-fixture.ts'
 import { NetworkNamespace } from './netns.ts'
+import { addNamespace, ip } from './test-support.ts'
 
 t.test('runs inside and comes back, nested and when the function throws', async (t) => {
   const home = NetworkNamespace.current()

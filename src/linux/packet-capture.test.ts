@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { namespacePair } from './namespaces-fixture.ts'
 import { type CapturedPacket, capturePackets } from './packet-capture.ts'
 import { parseTcpSegment } from './tcp-segment.ts'
 import { listenTcp, openTcpSocket } from './tcp-socket.ts'
+import { namespacePair } from './test-support.ts'
 
 const MARKER = 'marker-7f3a'
 

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
 import t from 'tap'
-import { addNamespace, ip, type NamespacePair, namespacePair } from './namespaces-fixture.ts'
 import { NetworkNamespace } from './netns.ts'
 import { runProgram } from './program.ts'
 import { applyRedirection, redirectionInPlace, removeRedirection } from './redirection.ts'
 import { listenTcp, openTcpSocket, originalDestination, socketFd } from './tcp-socket.ts'
+import { addNamespace, ip, type NamespacePair, namespacePair } from './test-support.ts'
 
 const MARK = 0x539
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { NetworkNamespace } from '../linux/index.ts'
-import { addNamespace, ip } from '../linux/namespaces-fixture.ts'
+import { addNamespace, ip } from '../linux/test-support.ts'
 import { ZdsClient } from './client.ts'
 import { type ZdsPod, ZdsServer, type ZdsServerOptions } from './server.ts'
 

@@ -1,0 +1,6 @@
+export type { PodState, PodStatus } from './enrolment.ts'
+export type { FolderPodsOptions } from './folder-pods.ts'
+export { capturedPods, FolderPods, NETNS_ANNOTATION } from './folder-pods.ts'
+export type { CloseAgentOptions, NodeAgentOptions } from './node-agent.ts'
+export { NodeAgent } from './node-agent.ts'
+export type { AgentLogger, CapturedPod, PodSource } from './pod-source.ts'
