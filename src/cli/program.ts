@@ -14,7 +14,7 @@ export function createProgram(): Command {
     .version(packageVersion())
     .showHelpAfterError()
     .addCommand(labCommand())
-    .addCommand(proxyCommand())
+    .addCommand(proxyCommand(packageVersion()))
     .addCommand(configServerCommand())
     .addCommand(agentCommand())
     .addCommand(certsCommand())

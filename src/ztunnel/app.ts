@@ -1,0 +1,187 @@
+import { lookup } from 'node:dns/promises'
+import { MeshStore } from '../mesh/index.ts'
+import { ConnectionTelemetry, createMetrics, type Logger, type Metrics } from '../telemetry/index.ts'
+import { startAdminServer } from './admin-server.ts'
+import { type Config, describeConfig } from './config.ts'
+import { type ControlPlane, connectControlPlane } from './control-plane.ts'
+import { Drain } from './drain.ts'
+import { errorText } from './errors.ts'
+import type { BoundHttpServer } from './http-server.ts'
+import { dedicatedWorkload, nodePods, type Workloads } from './pods.ts'
+import { proxySettings } from './proxy-settings.ts'
+import { Readiness, type ReadinessTask } from './readiness.ts'
+import { startReadinessServer } from './readiness-server.ts'
+import { startStatsServer } from './stats-server.ts'
+import type { VersionInfo } from './version.ts'
+import type { SharedDependencies } from './workload-proxy.ts'
+import { dumpWorkloads } from './workload-state.ts'
+
+export interface ZtunnelOptions {
+  readonly config: Config
+  readonly logger: Logger
+  readonly version: VersionInfo
+}
+
+/** A running node proxy. */
+export interface Ztunnel {
+  /** As bound; for configurations that ask for port 0. */
+  readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number }
+  /** Resolves when all has ended; rejects when it could not go on. */
+  readonly stopped: Promise<void>
+  /** Drains, at most for the configured deadline; a second call does not wait. */
+  shutdown(): Promise<void>
+}
+
+/**
+ * The node proxy: the one place that knows all of its parts. Rejects with
+ * ProxyError when a port is taken or the configuration cannot work; from then
+ * on, a lost control plane or agent only delays what is new.
+ */
+export async function startZtunnel({ config, logger, version }: ZtunnelOptions): Promise<Ztunnel> {
+  const log = logger.scope('app')
+  log.info('starting', {
+    version: version.version,
+    node: version.nodeVersion,
+    config: describeConfig(config),
+  })
+  for (const warning of config.warnings) log.warn(warning)
+
+  const metrics = createMetrics({ istioVersion: config.istioVersion })
+  const telemetry = new ConnectionTelemetry({ log: logger.scope('access'), metrics: metrics.traffic })
+  const mesh = new MeshStore({ node: config.nodeName })
+  const control = connectControlPlane(config, mesh, logger, metrics.xds)
+  const readiness = new Readiness({ log: logger.scope('readiness') })
+  const stateReady = readiness.register('state manager')
+  const shared = sharedDependencies(config, logger, metrics, telemetry, mesh, control)
+  const workloads = createWorkloads(config, logger, metrics, shared, readiness)
+  const drain = new Drain({ log: logger.scope('drain') })
+
+  const stopped = Promise.withResolvers<void>()
+  const shutdown = async (): Promise<void> => {
+    await stop({ config, drain, workloads, telemetry, control, servers })
+    stopped.resolve()
+  }
+  const common = { ipv6Enabled: config.ipv6Enabled }
+  const sources = {
+    certificates: () => control.svids.dump(),
+    config: () => describeConfig(config),
+    mesh,
+    workloadState: () => dumpWorkloads(workloads.dump()),
+    connections: () => telemetry.connections(),
+    version,
+  }
+  const servers = await startServers([
+    () =>
+      startAdminServer({
+        sources,
+        logger,
+        shutdown: () => void shutdown(),
+        port: config.ports.admin,
+        ...common,
+      }),
+    () => startStatsServer({ metrics, port: config.ports.stats, log: logger.scope('stats'), ...common }),
+    () =>
+      startReadinessServer({
+        readiness,
+        port: config.ports.readiness,
+        log: logger.scope('readiness'),
+        ...common,
+      }),
+  ])
+  control.start()
+  serve(control, stateReady, workloads, drain.signal).catch((error) => {
+    log.error('cannot go on', { error: errorText(error) })
+    stopped.reject(error)
+  })
+  const [admin, stats, ready] = servers
+  return {
+    ports: { admin: admin?.port ?? 0, stats: stats?.port ?? 0, readiness: ready?.port ?? 0 },
+    stopped: stopped.promise,
+    shutdown,
+  }
+}
+
+function sharedDependencies(
+  config: Config,
+  logger: Logger,
+  metrics: Metrics,
+  telemetry: ConnectionTelemetry,
+  mesh: MeshStore,
+  control: ControlPlane,
+): SharedDependencies {
+  return {
+    mesh,
+    svids: control.svids,
+    telemetry,
+    metrics: metrics.traffic,
+    log: logger.scope('proxy'),
+    settings: proxySettings(config),
+    random: Math.random,
+    lookup: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),
+  }
+}
+
+function createWorkloads(
+  config: Config,
+  logger: Logger,
+  metrics: Metrics,
+  shared: SharedDependencies,
+  readiness: Readiness,
+): Workloads {
+  const { proxyWorkload } = config
+  if (proxyWorkload !== undefined) {
+    return dedicatedWorkload({ config, shared, ready: readiness.register('proxy') }, proxyWorkload)
+  }
+  const ready = readiness.register('workload proxy manager')
+  return nodePods({ config, shared, logger, metrics: metrics.workloadManager, ready })
+}
+
+/** Traffic is taken once the mesh is known: before that, every route would be a guess. */
+async function serve(
+  control: ControlPlane,
+  stateReady: ReadinessTask,
+  workloads: Workloads,
+  signal: AbortSignal,
+): Promise<void> {
+  await control.synced
+  stateReady.complete()
+  await workloads.run(signal)
+}
+
+/** All or none. */
+async function startServers(
+  starts: readonly (() => Promise<BoundHttpServer>)[],
+): Promise<readonly BoundHttpServer[]> {
+  const servers: BoundHttpServer[] = []
+  try {
+    for (const start of starts) servers.push(await start())
+    return servers
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.close()))
+    throw error
+  }
+}
+
+interface Running {
+  readonly config: Config
+  readonly drain: Drain
+  readonly workloads: Workloads
+  readonly telemetry: ConnectionTelemetry
+  readonly control: ControlPlane
+  readonly servers: readonly BoundHttpServer[]
+}
+
+/** New connections are refused at once; open ones may end until the deadline (wire/ztunnel 16). */
+async function stop({ config, drain, workloads, telemetry, control, servers }: Running): Promise<void> {
+  const again = drain.signal.aborted
+  if (!again) {
+    const release = drain.hold('workloads')
+    workloads.drain().finally(release)
+    drain.forced.addEventListener('abort', () => workloads.close(), { once: true })
+  }
+  await drain.start(again ? 'immediate' : 'graceful', config.drainDeadlineMs)
+  if (again) return
+  workloads.close()
+  telemetry.closeAll()
+  await Promise.all([...servers.map((server) => server.close()), control.close()])
+}

@@ -1,0 +1,90 @@
+import { CaClient, controlPlaneTransport, SvidManager, tokenFile } from '../identity/index.ts'
+import type { MeshStore } from '../mesh/index.ts'
+import type { Logger, XdsMetrics } from '../telemetry/index.ts'
+import {
+  ADDRESS_TYPE,
+  AddressHandler,
+  AdsClient,
+  AUTHORIZATION_TYPE,
+  AuthorizationHandler,
+  MAX_MESSAGE_BYTES,
+} from '../xds/index.ts'
+import type { Config, ControlPlaneConfig } from './config.ts'
+import { fieldsFirst } from './log-adapter.ts'
+
+/** The proxy's two clients of the control plane. */
+export interface ControlPlane {
+  readonly svids: SvidManager
+  /** Resolves when the whole mesh has been received once; at once without an xDS server. */
+  readonly synced: Promise<unknown>
+  start(): void
+  close(): Promise<void>
+}
+
+/** Certificates from the CA, and the mesh from the xDS server into `mesh`. */
+export function connectControlPlane(
+  config: Config,
+  mesh: MeshStore,
+  logger: Logger,
+  metrics: XdsMetrics,
+): ControlPlane {
+  const caLog = fieldsFirst(logger.scope('identity'))
+  const ca = new CaClient({
+    ...endpoint(config.ca),
+    ...credentials(config, config.ca),
+    // A node's proxy asks in the name of its pods; a workload's own proxy has the workload's token.
+    impersonate: config.proxyMode === 'shared',
+    ttlSeconds: config.secretTtlSeconds,
+    log: caLog,
+  })
+  const svids = new SvidManager({ fetch: (id, signal) => ca.fetch(id, signal), log: caLog })
+  const ads = config.xds === undefined ? undefined : connectXds(config, config.xds, mesh, logger, metrics)
+  return {
+    svids,
+    synced: ads === undefined ? Promise.resolve() : ads.synced,
+    start: () => ads?.start(),
+    async close() {
+      svids.close()
+      ca.close()
+      await ads?.stop()
+    },
+  }
+}
+
+function connectXds(
+  config: Config,
+  xds: ControlPlaneConfig,
+  mesh: MeshStore,
+  logger: Logger,
+  metrics: XdsMetrics,
+): { start(): void; synced: Promise<unknown>; stop(): Promise<void> } {
+  const log = fieldsFirst(logger.scope('xds'))
+  const transport = controlPlaneTransport({ ...endpoint(xds), readMaxBytes: MAX_MESSAGE_BYTES, log })
+  const client = new AdsClient({
+    transport,
+    credentials: credentials(config, xds),
+    // A copy: protobuf's JSON type is mutable, the configuration is frozen.
+    node: { id: config.xdsNode.id, metadata: JSON.parse(JSON.stringify(config.xdsNode.metadata)) },
+    types: [new AddressHandler(mesh), new AuthorizationHandler(mesh)],
+    log,
+    metrics,
+  })
+  return {
+    start: () => client.start(),
+    synced: Promise.all([client.synced(ADDRESS_TYPE), client.synced(AUTHORIZATION_TYPE)]),
+    async stop() {
+      await client.stop()
+      transport.close()
+    },
+  }
+}
+
+function endpoint({ address, roots, alternativeHostname }: ControlPlaneConfig) {
+  return { address, ...roots, ...(alternativeHostname === undefined ? {} : { alternativeHostname }) }
+}
+
+function credentials({ authToken, clusterId }: Config, { headers }: ControlPlaneConfig) {
+  if (authToken === undefined) return { clusterId, headers }
+  const token = authToken.kind === 'file' ? tokenFile(authToken.path) : () => authToken.token
+  return { clusterId, headers, token }
+}

@@ -1,0 +1,117 @@
+import type { NetworkNamespace } from '../linux/index.ts'
+import { workloadIdentity } from '../mesh/index.ts'
+import type { Logger, WorkloadManagerMetrics } from '../telemetry/index.ts'
+import type { Config } from './config.ts'
+import { runAgentSession } from './inpod/agent-session.ts'
+import { PodManager } from './inpod/pod-manager.ts'
+import { createLocalWorkload, type WorkloadInfo } from './local-workload.ts'
+import type { ReadinessTask } from './readiness.ts'
+import { createSocketFactory } from './socket-factory.ts'
+import { type SharedDependencies, WorkloadProxy } from './workload-proxy.ts'
+
+/** The workloads that a proxy process serves, whichever mode it runs in. */
+export interface Workloads {
+  /** Serves until the signal fires; rejects when it cannot go on. */
+  run(signal: AbortSignal): Promise<void>
+  /** uid to proxy, and what there is to say of the pods that have none. */
+  dump(): Iterable<[string, WorkloadDump]>
+  drain(): Promise<void>
+  close(): void
+}
+
+export interface WorkloadDump {
+  readonly state: 'Up' | 'Pending'
+  readonly info: WorkloadInfo
+  readonly error?: string
+  readonly proxy?: WorkloadProxy
+}
+
+export interface PodsOptions {
+  readonly config: Config
+  readonly shared: SharedDependencies
+  readonly logger: Logger
+  readonly metrics: WorkloadManagerMetrics
+  readonly ready: ReadinessTask
+}
+
+/** Shared mode: the pods of this node, as the agent names them. */
+export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions): Workloads {
+  const log = logger.scope('inpod')
+  const pods = new PodManager<WorkloadProxy>({
+    start: (_uid, info, namespace) => startPod(config, shared, info, namespace),
+    onStarted: (uid, info) => {
+      metrics.proxyStarted()
+      log.info('proxy started', { uid, ...info })
+    },
+    onStopped: (uid, info, lastOfIdentity) => {
+      metrics.proxyStopped()
+      log.info('proxy stopped', { uid, ...info })
+      const workload = shared.mesh.localWorkload(info.name, info.namespace, info.serviceAccount)
+      if (lastOfIdentity && workload !== undefined) shared.svids.forget(workloadIdentity(workload))
+    },
+    onRetryFailed: (uid, info, error) => log.warn('proxy cannot be started yet', { uid, ...info, error }),
+    onChange: ({ active, pending }) => {
+      metrics.activeProxies(active)
+      metrics.pendingProxies(pending)
+      if (pods.synced) ready.complete()
+    },
+  })
+  return {
+    run: (signal) =>
+      runAgentSession({
+        path: config.inpodUds,
+        pods,
+        signal,
+        onConnected: () => log.info('connected to the node agent', { path: config.inpodUds }),
+        onDisconnected: (reason, retryInMs) => {
+          ready.reopen()
+          log.warn('not connected to the node agent', { path: config.inpodUds, reason, retryInMs })
+        },
+      }),
+    *dump() {
+      for (const [uid, { state, info, ...rest }] of pods.states()) {
+        yield [uid, { state, info, ...rest }]
+      }
+    },
+    drain: () => pods.drain(),
+    close: () => pods.close(),
+  }
+}
+
+/** Dedicated mode: one workload, in the namespace that the process runs in. */
+export function dedicatedWorkload(
+  { config, shared, ready }: Omit<PodsOptions, 'metrics' | 'logger'>,
+  info: WorkloadInfo,
+): Workloads {
+  const sockets = createSocketFactory({
+    namespace: undefined,
+    mark: config.packetMark,
+    reusePort: false,
+  })
+  const proxy = WorkloadProxy.create(shared, createLocalWorkload(shared.mesh, info), sockets)
+  return {
+    async run() {
+      await proxy.run()
+      ready.complete()
+    },
+    *dump() {
+      yield [`${info.namespace}/${info.name}`, { state: 'Up', info, proxy }]
+    },
+    drain: () => proxy.drain(),
+    close: () => proxy.close(),
+  }
+}
+
+function startPod(
+  config: Config,
+  shared: SharedDependencies,
+  info: WorkloadInfo,
+  namespace: NetworkNamespace,
+): WorkloadProxy {
+  const sockets = createSocketFactory({
+    namespace,
+    mark: config.packetMark,
+    reusePort: config.inpodPortReuse,
+  })
+  return WorkloadProxy.create(shared, createLocalWorkload(shared.mesh, info), sockets)
+}

@@ -1,0 +1,37 @@
+import type { Config } from './config.ts'
+import type { ProxySettings } from './settings.ts'
+
+/** Of every TCP connect; Istio's ztunnel has it fixed. */
+const CONNECT_TIMEOUT_MS = 10_000
+
+/** What the configuration means for the proxies of the workloads. */
+export function proxySettings(config: Config): ProxySettings {
+  const { keepAlive } = config
+  return {
+    network: config.network,
+    bindAddress: config.ipv6Enabled ? '::' : '0.0.0.0',
+    ports: {
+      outbound: config.ports.outbound,
+      inboundPlaintext: config.ports.inboundPlaintext,
+      inboundHbone: config.ports.inboundHbone,
+    },
+    originalSource: config.originalSource,
+    keepAlive: keepAlive && {
+      time: keepAlive.timeSeconds * 1000,
+      interval: keepAlive.intervalSeconds * 1000,
+      retries: keepAlive.retries,
+    },
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    hbone: {
+      streamWindowSize: config.http2StreamWindowSize,
+      connectionWindowSize: config.http2ConnectionWindowSize,
+      maxFrameSize: config.http2FrameSize,
+    },
+    pool: {
+      maxStreamsPerConnection: config.poolMaxStreamsPerConnection,
+      idleTimeoutMs: config.poolUnusedReleaseTimeoutMs,
+    },
+    responseBaggage: config.responseBaggage,
+    localhostAppTunnel: config.localhostAppTunnel,
+  }
+}
