@@ -18,6 +18,7 @@ export type {
   ResponseFlag,
 } from './connection-info.ts'
 export { TelemetryError, type TelemetryErrorCode } from './errors.ts'
+export { type FieldsFirstLogger, fieldsFirst } from './fields-first.ts'
 export {
   DEFAULT_LOG_FILTER,
   formatLogFilter,

@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process'
+import { text as readText } from 'node:stream/consumers'
 import fc from 'fast-check'
 import t from 'tap'
+import { fieldsFirst } from './fields-first.ts'
 import { display } from './log-format.ts'
 import { createLogger } from './logger.ts'
 import { Lines, ManualClock } from './test-support.ts'
@@ -124,4 +127,24 @@ t.test('a cycle of causes ends', async (t) => {
   a.cause = b
   log.scope('s').error('failed', { error: a })
   t.match(lines[0], 'error="first: second"')
+})
+
+t.test('libraries may put the fields first', async (t) => {
+  const { log, lines } = logger('plain')
+  fieldsFirst(log.scope('identity')).warn({ err: new Error('refused'), attempt: 2 }, 'cannot renew')
+  t.match(lines[0], /warn\tidentity\tcannot renew\terr="refused" attempt=2\n$/)
+})
+
+t.test('standard output gets every line, also those just before the end', async (t) => {
+  const script = `
+    import { createLogger } from '${new URL('./logger.ts', import.meta.url).pathname}'
+    const log = createLogger({ format: 'plain', level: 'info' }).scope('s')
+    for (let i = 0; i < 100_000; i++) log.info('line ' + i, { padding: 'x'.repeat(100) })
+    process.exit(0)`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const text = await readText(child.stdout)
+  const found = new Set(text.split('\n').map((line) => line.split('\t')[3]))
+  t.equal(found.size, 100_001, 'and the empty piece after the last line end')
 })
