@@ -1,4 +1,4 @@
-import { formatGateway, type MeshView, policyName, serviceKey } from '../mesh/index.ts'
+import { type MeshView, policyName, serviceKey } from '../mesh/index.ts'
 import type {
   AuthorizationPolicy,
   GatewayAddress,
