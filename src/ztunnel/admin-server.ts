@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { formatLogFilter, type Logger, parseLogFilter } from '../telemetry/index.ts'
+import { type Logger, parseLogFilter } from '../telemetry/index.ts'
 import { dashboard } from './admin-dashboard.ts'
 import { configDump, type DumpSources } from './config-dump.ts'
 import { takeCpuProfile } from './cpu-profile.ts'
@@ -87,7 +87,7 @@ function refused({ method, headers }: HttpRequest): string | undefined {
   if (host !== undefined && !isLocalName(`http://${host}`)) {
     return 'the admin API answers to localhost and to IP addresses only, not to other host names\n'
   }
-  if (method === 'POST' && origin !== undefined && !isLocalName(origin)) {
+  if (method === 'POST' && origin !== undefined && URL.parse(origin)?.host !== host) {
     return 'requests from pages of other sites are refused\n'
   }
   return undefined
@@ -110,7 +110,7 @@ function logging({ method, query }: HttpRequest, logger: Logger): HttpReply {
   } catch (error) {
     return text(400, `Invalid level provided: ${level}\n${errorText(error)}\n${LOGGING_USAGE}`)
   }
-  return text(200, `current log level is ${formatLogFilter(parseLogFilter(logger.filter()))}\n`)
+  return text(200, `current log level is ${logger.filter()}\n`)
 }
 
 function profileHandler(): HttpHandler {
