@@ -149,6 +149,10 @@ export class PodEnrolment {
   async #redirect(): Promise<void> {
     const pod = this.#pod
     this.#options.watch(pod.networkNamespace)
+    if (this.#network.hasMoved(pod)) {
+      this.#withdraw()
+      await this.#network.restore()
+    }
     try {
       this.#network.open(pod, () => this.#withdraw())
     } catch (error) {

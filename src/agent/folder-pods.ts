@@ -101,6 +101,8 @@ export function capturedPods(
       networkNamespace: networkNamespaceOf(pod, options.netnsDirectory),
       redirection: {
         captureInbound: annotations[BYPASS_INBOUND_ANNOTATION] !== 'true',
+        // A family that is not redirected would go past the mesh.
+        ipv6: pod.status.podIPs.some((address) => address.includes(':')),
         dnsCapture: flag(annotations[DNS_CAPTURE_ANNOTATION]) ?? options.dnsCapture,
       },
     }

@@ -14,6 +14,7 @@ export type Limiter = <T>(task: () => Promise<T>) => Promise<T>
 export class PodNetwork {
   readonly #limit: Limiter
   #namespace: NetworkNamespace | undefined
+  #path: string | undefined
   /** The options whose rules are in the namespace. */
   #applied: RedirectionOptions | undefined
 
@@ -38,6 +39,12 @@ export class PodNetwork {
     if (this.#namespace !== undefined) beforeClose()
     this.close()
     this.#namespace = found
+    this.#path = pod.networkNamespace
+  }
+
+  /** Whether a namespace is held that the pod, by its path, is no longer in. */
+  hasMoved(pod: CapturedPod): boolean {
+    return this.#namespace !== undefined && this.#path !== pod.networkNamespace
   }
 
   /** Whether the namespace that is open is still the one at the pod's path. */

@@ -10,6 +10,8 @@ export type LinuxErrorCode =
   | 'asynchronous-in-namespace'
   /** An address, path or interface name that the kernel interface cannot take. */
   | 'invalid-argument'
+  /** Not Linux, or a kind of machine that the structures are not laid out for. */
+  | 'unsupported-platform'
   /** The socket or capture was closed by us. */
   | 'closed'
   /** A program that must be installed is not. */

@@ -1,13 +1,6 @@
-import { endianness } from 'node:os'
+import { arch, platform } from 'node:os'
 import koffi from 'koffi'
 import { errnoName, LinuxError, systemCallError } from './errors.ts'
-
-/**
- * The C library's functions that Node has no API for, bound once. They are looked up among the symbols of the running
- * process, so glibc and musl both serve. All calls are synchronous and run on the calling JavaScript thread, which is
- * what makes `setns` usable: it changes the namespace of one thread only.
- */
-const library = koffi.load(null)
 
 /** `struct msghdr`, with pointers as addresses: see {@link addressOf}. */
 export interface MessageHeader {
@@ -20,20 +13,11 @@ export interface MessageHeader {
   msg_flags: number
 }
 
-const messageHeader = koffi.struct({
-  msg_name: 'void *',
-  msg_namelen: 'uint32_t',
-  msg_iov: 'void *',
-  msg_iovlen: 'size_t',
-  msg_control: 'void *',
-  msg_controllen: 'size_t',
-  msg_flags: 'int',
-})
-
 type Int = number
 type Bytes = Uint8Array
 
-export const libc: {
+/** C functions with their C names and meanings (section 2 of the manual). */
+export interface LibC {
   readonly open: (path: string, flags: Int) => Int
   readonly close: (fd: Int) => Int
   readonly abort: () => void
@@ -49,26 +33,25 @@ export const libc: {
   readonly sendmsg: (fd: Int, message: MessageHeader, flags: Int) => number
   readonly recvmsg: (fd: Int, message: MessageHeader, flags: Int) => number
   readonly if_nametoindex: (name: string) => number
-} = {
-  open: library.func('int open(const char *path, int flags)'),
-  close: library.func('int close(int fd)'),
-  abort: library.func('void abort()'),
-  setns: library.func('int setns(int fd, int nstype)'),
-  // Variadic in C; the third argument is not used by the one request we make, so two are enough on every ABI.
-  ioctl: library.func('int ioctl(int fd, unsigned long request)'),
-  socket: library.func('int socket(int domain, int type, int protocol)'),
-  bind: library.func('int bind(int fd, const uint8_t *addr, uint32_t len)'),
-  connect: library.func('int connect(int fd, const uint8_t *addr, uint32_t len)'),
-  listen: library.func('int listen(int fd, int backlog)'),
-  accept4: library.func('int accept4(int fd, void *addr, void *len, int flags)'),
-  setsockopt: library.func('int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)'),
-  getsockopt: library.func(
-    'int getsockopt(int fd, int level, int name, uint8_t *value, _Inout_ uint32_t *len)',
-  ),
-  sendmsg: library.func('sendmsg', 'intptr_t', ['int', koffi.pointer(messageHeader), 'int']),
-  recvmsg: library.func('recvmsg', 'intptr_t', ['int', koffi.inout(koffi.pointer(messageHeader)), 'int']),
-  if_nametoindex: library.func('unsigned int if_nametoindex(const char *name)'),
 }
+
+const messageHeader = koffi.struct({
+  msg_name: 'void *',
+  msg_namelen: 'uint32_t',
+  msg_iov: 'void *',
+  msg_iovlen: 'size_t',
+  msg_control: 'void *',
+  msg_controllen: 'size_t',
+  msg_flags: 'int',
+})
+
+/**
+ * The C library's functions that Node has no API for, bound once. They are looked up among the symbols of the running
+ * process, so glibc and musl both serve. All calls are synchronous and run on the calling JavaScript thread, which is
+ * what makes `setns` usable: it changes the namespace of one thread only. Elsewhere than on Linux the commands that
+ * need none of this still work; what needs it throws LinuxError `unsupported-platform`.
+ */
+export const libc: LibC = isSupported() ? bindLibC() : refuseEverything()
 
 /** The address of a buffer's bytes, for a pointer inside a structure. The caller keeps the buffer alive. */
 export function addressOf(buffer: Uint8Array): bigint {
@@ -115,10 +98,43 @@ export function requireIntOption(
   if (!setIntOption(fd, level, name, value)) throw systemCallError('setsockopt', label, koffi.errno())
 }
 
-/** Network byte order is big-endian; everything else that we lay out by hand is written for a little-endian machine. */
-export function assertLittleEndian(): void {
-  if (endianness() !== 'LE') {
-    throw new LinuxError('invalid-argument', 'only little-endian 64-bit Linux (x64, arm64) is supported')
+/** Everything that is laid out by hand is written for 64-bit little-endian machines. */
+function isSupported(): boolean {
+  return platform() === 'linux' && ['x64', 'arm64'].includes(arch())
+}
+
+function refuseEverything(): LibC {
+  return new Proxy<LibC>(Object.create(null), {
+    get: () => {
+      const here = `${platform()} on ${arch()}`
+      throw new LinuxError('unsupported-platform', `this needs Linux on x64 or arm64, and here is ${here}`)
+    },
+  })
+}
+
+function bindLibC(): LibC {
+  const library = koffi.load(null)
+  return {
+    open: library.func('int open(const char *path, int flags)'),
+    close: library.func('int close(int fd)'),
+    abort: library.func('void abort()'),
+    setns: library.func('int setns(int fd, int nstype)'),
+    // Variadic in C; the third argument is not used by the one request we make, so two are enough on every ABI.
+    ioctl: library.func('int ioctl(int fd, unsigned long request)'),
+    socket: library.func('int socket(int domain, int type, int protocol)'),
+    bind: library.func('int bind(int fd, const uint8_t *addr, uint32_t len)'),
+    connect: library.func('int connect(int fd, const uint8_t *addr, uint32_t len)'),
+    listen: library.func('int listen(int fd, int backlog)'),
+    accept4: library.func('int accept4(int fd, void *addr, void *len, int flags)'),
+    setsockopt: library.func(
+      'int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)',
+    ),
+    getsockopt: library.func(
+      'int getsockopt(int fd, int level, int name, uint8_t *value, _Inout_ uint32_t *len)',
+    ),
+    sendmsg: library.func('sendmsg', 'intptr_t', ['int', koffi.pointer(messageHeader), 'int']),
+    recvmsg: library.func('recvmsg', 'intptr_t', ['int', koffi.inout(koffi.pointer(messageHeader)), 'int']),
+    if_nametoindex: library.func('unsigned int if_nametoindex(const char *name)'),
   }
 }
 

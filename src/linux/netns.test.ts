@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, writeFileSync } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -54,7 +54,7 @@ t.test('equality is device and inode; a path that is no namespace is refused', a
   const two = NetworkNamespace.open('/proc/self/ns/net')
   t.ok(one.equals(two))
   t.not(one.fd, two.fd)
-  const file = join(tmpdir(), 'no-namespace')
+  const file = join(mkdtempSync(join(tmpdir(), 'netns-')), 'no-namespace')
   writeFileSync(file, '')
   const before = readdirSync('/proc/self/fd').length
   t.throws(() => NetworkNamespace.open(file), { code: 'not-a-network-namespace' })

@@ -93,7 +93,8 @@ function collect(child: ChildProcess): () => { stdout: string; stderr: string; o
 }
 
 function startError(program: string, cause: Error): LinuxError {
-  const missing = 'code' in cause && cause.code === 'ENOENT'
+  // EACCES: not found either, but some folder of PATH may not be looked into.
+  const missing = 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'EACCES')
   if (!missing)
     return new LinuxError('program-failed', `cannot start ${program}: ${cause.message}`, { cause })
   const name = PACKAGES[program]

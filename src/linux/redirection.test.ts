@@ -27,14 +27,16 @@ function serveIn(
   const server = net.createServer((socket) => {
     // The far side resets what it did not read.
     socket.on('error', () => socket.destroy())
-    onConnection(socket.on('close', () => socket.destroy()))
+    onConnection(socket)
+    // Else its end is never seen and it stays open.
+    if (socket.readableFlowing === null) socket.resume()
   })
   server.listen({ fd })
   return once(server, 'listening').then(() => server)
 }
 
 function connectIn(ns: NetworkNamespace, address: string, port: number): net.Socket {
-  const fd = ns.run(() => openTcpSocket({ family: 4 }))
+  const fd = ns.run(() => openTcpSocket({ family: address.includes(':') ? 6 : 4 }))
   return new net.Socket({ fd }).connect({ host: address, port })
 }
 
@@ -60,6 +62,24 @@ t.test('outbound: a connection of the app lands on 15001 and its destination can
   t.same(JSON.parse(await firstText(socket)), { address: '203.0.113.9', port: 80 })
   socket.destroy()
   server.close()
+})
+
+t.test('IPv6 is redirected alike, and its destination can be read', async (t) => {
+  const { pod, client } = await withPair(t, 'six')
+  await applyRedirection(pod, { ipv6: true })
+  const servers = await Promise.all(
+    [15001, 15006].map((port) =>
+      serveIn(pod, { port, mark: MARK }, (socket) => {
+        const fd = socketFd(socket)
+        socket.end(JSON.stringify(fd === undefined ? null : originalDestination(fd)))
+      }),
+    ),
+  )
+  const out = connectIn(pod, '2001:db8::9', 443)
+  t.same(JSON.parse(await firstText(out)), { address: '2001:db8::9', port: 443 })
+  const into = connectIn(client, 'fd99::2', 8080)
+  t.same(JSON.parse(await firstText(into)), { address: 'fd99::2', port: 8080 })
+  for (const closable of servers) closable.close()
 })
 
 t.test('inbound: plaintext lands on 15006, 15008 is let through, 127.0.0.1 is not captured', async (t) => {

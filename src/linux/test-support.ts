@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { NetworkNamespace } from './netns.ts'
 
-/** Two network namespaces joined by a virtual cable, for tests: `client` 10.99.0.1 and `pod` 10.99.0.2. */
+/** Two network namespaces joined by a virtual cable, for tests: `client` 10.99.0.1, fd99::1 and `pod` 10.99.0.2, fd99::2. */
 export interface NamespacePair {
   readonly client: NetworkNamespace
   readonly pod: NetworkNamespace
@@ -25,13 +25,16 @@ export function namespacePair(prefix: string): NamespacePair {
   const client = addNamespace(clientName)
   const pod = addNamespace(podName)
   ip('-n', clientName, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', podName)
-  for (const [name, address] of [
-    [clientName, '10.99.0.1/24'],
-    [podName, '10.99.0.2/24'],
+  for (const [name, host] of [
+    [clientName, 1],
+    [podName, 2],
   ] as const) {
-    ip('-n', name, 'addr', 'add', address, 'dev', 'eth0')
+    ip('-n', name, 'addr', 'add', `10.99.0.${host}/24`, 'dev', 'eth0')
+    // nodad: duplicate address detection would take a second.
+    ip('-n', name, 'addr', 'add', `fd99::${host}/64`, 'dev', 'eth0', 'nodad')
     ip('-n', name, 'link', 'set', 'eth0', 'up')
     ip('-n', name, 'route', 'add', 'default', 'dev', 'eth0')
+    ip('-n', name, '-6', 'route', 'add', 'default', 'dev', 'eth0')
   }
   return {
     client,
