@@ -1,6 +1,6 @@
 import { CaClient, controlPlaneTransport, SvidManager, tokenFile } from '../identity/index.ts'
 import type { MeshStore } from '../mesh/index.ts'
-import type { Logger, XdsMetrics } from '../telemetry/index.ts'
+import { fieldsFirst, type Logger, type XdsMetrics } from '../telemetry/index.ts'
 import {
   ADDRESS_TYPE,
   AddressHandler,
@@ -10,7 +10,6 @@ import {
   MAX_MESSAGE_BYTES,
 } from '../xds/index.ts'
 import type { Config, ControlPlaneConfig } from './config.ts'
-import { fieldsFirst } from './log-adapter.ts'
 
 /** The proxy's two clients of the control plane. */
 export interface ControlPlane {
