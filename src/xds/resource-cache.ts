@@ -27,7 +27,7 @@ export interface ResourceChanges {
 export class ResourceSnapshot {
   readonly resources: ReadonlyMap<string, CachedResource>
   readonly #changes = new WeakMap<ResourceSnapshot, ResourceChanges>()
-  #byOtherName: Map<string, CachedResource[]> | undefined
+  #index: NameIndex | undefined
 
   constructor(resources: ReadonlyMap<string, CachedResource>) {
     this.resources = resources
@@ -55,10 +55,10 @@ export class ResourceSnapshot {
 
   /** What a client gets that asks for one name: the resource of that name or alias, and those it brings along. */
   resolve(name: string): readonly CachedResource[] {
-    this.#byOtherName ??= indexOtherNames(this.resources.values())
+    this.#index ??= indexNames(this.resources.values())
     const own = this.resources.get(name)
-    const others = this.#byOtherName.get(name) ?? []
-    return own === undefined ? others : [own, ...others]
+    const named = own === undefined ? (this.#index.byAlias.get(name) ?? []) : [own]
+    return named.flatMap((resource) => [resource, ...(this.#index?.byGroup.get(resource.name) ?? [])])
   }
 }
 
@@ -135,14 +135,23 @@ function rebuild(resources: Iterable<NewResource>, previous: ResourceSnapshot | 
     : new ResourceSnapshot(next)
 }
 
-function indexOtherNames(resources: Iterable<CachedResource>): Map<string, CachedResource[]> {
-  const index = new Map<string, CachedResource[]>()
+interface NameIndex {
+  readonly byAlias: ReadonlyMap<string, readonly CachedResource[]>
+  readonly byGroup: ReadonlyMap<string, readonly CachedResource[]>
+}
+
+function indexNames(resources: Iterable<CachedResource>): NameIndex {
+  const byAlias = new Map<string, CachedResource[]>()
+  const byGroup = new Map<string, CachedResource[]>()
   for (const resource of resources) {
-    for (const name of [...resource.aliases, ...resource.groups]) {
-      const list = index.get(name)
-      if (list === undefined) index.set(name, [resource])
-      else list.push(resource)
-    }
+    for (const alias of resource.aliases) append(byAlias, alias, resource)
+    for (const group of resource.groups) append(byGroup, group, resource)
   }
-  return index
+  return { byAlias, byGroup }
+}
+
+function append(index: Map<string, CachedResource[]>, name: string, resource: CachedResource): void {
+  const list = index.get(name)
+  if (list === undefined) index.set(name, [resource])
+  else list.push(resource)
 }

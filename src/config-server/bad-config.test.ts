@@ -1,0 +1,76 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { startConfigServer } from './config-server.ts'
+import { pod, testClient, testMesh, until } from './test-support.ts'
+
+const nodeToken = { node: 'node-a', ttlSeconds: 60 }
+
+async function get(
+  address: { port: number } | undefined,
+  path: string,
+): Promise<{ status: number; text: string }> {
+  const response = await fetch(`http://127.0.0.1:${address?.port}${path}`)
+  return { status: response.status, text: await response.text() }
+}
+
+t.test('a folder with an error from the start is not served until it is mended', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a'), 'bad.yaml': 'kind: [' })
+  const lines: string[] = []
+  const log = (_fields: object, message: string) => void lines.push(message)
+  const server = await mesh.start({
+    statusListen: { host: '127.0.0.1', port: 0 },
+    log: { debug: () => {}, info: log, warn: log, error: log },
+  })
+  t.match(lines, [/^bad.yaml:1:\d+: /])
+  t.match(await get(server.statusAddress, '/ready'), { status: 503, text: /not ready.*\nbad.yaml:1:/ })
+  const { client, store, terminations } = testClient(t, mesh, server.address.port, () =>
+    server.issuer.issueNodeToken(nodeToken),
+  )
+  client.start()
+  await until('the refusal', () => terminations.length > 0)
+  t.equal([...store.workloads()].length, 0)
+  await mesh.write('bad.yaml', pod('b'))
+  await server.ready
+  await until('the mesh', () => [...store.workloads()].length === 2)
+  t.match(await get(server.statusAddress, '/ready'), { status: 200, text: 'ready\n' })
+})
+
+t.test('an error that comes later leaves what was in force, and is told', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  const server = await mesh.start({ statusListen: { host: '127.0.0.1', port: 0 } })
+  const { client, store } = testClient(t, mesh, server.address.port, () =>
+    server.issuer.issueNodeToken(nodeToken),
+  )
+  client.start()
+  await until('the mesh', () => [...store.workloads()].length === 1)
+  await mesh.write('a.yaml', pod('a').replace('10.0.0.1', 'oops'))
+  await until('the report', () => server.status().source.problems.length > 0)
+  const status: unknown = JSON.parse((await get(server.statusAddress, '/status')).text)
+  t.match(status, {
+    ready: true,
+    source: {
+      problems: [
+        {
+          severity: 'error',
+          text: 'a.yaml:6:10: status.podIP: expected an IPv4 or IPv6 address, got "oops"',
+        },
+      ],
+      parts: [{ name: 'a.yaml', state: 'stale', objects: 1 }],
+    },
+  })
+  t.equal([...store.workloads()].length, 1)
+  t.equal((await get(server.statusAddress, '/nothing')).status, 404)
+})
+
+t.test('a server that cannot start says why and leaves nothing behind', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  const server = await mesh.start()
+  await t.rejects(mesh.start({ listen: server.address }), { code: 'listen-failed', message: /EADDRINUSE/ })
+  const file = join(mesh.certsDir, 'file')
+  await writeFile(file, '')
+  const listen = { host: '127.0.0.1', port: 0 }
+  await t.rejects(startConfigServer({ configDir: file, certsDir: mesh.certsDir, listen }), {
+    code: 'config-unreadable',
+  })
+})

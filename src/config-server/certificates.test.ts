@@ -1,0 +1,65 @@
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { CaClient } from '../identity/index.ts'
+import type { ConfigServer } from './config-server.ts'
+import { AMBIENT_NAMESPACE, pod, type TestMesh, testMesh } from './test-support.ts'
+
+const id = (serviceAccount: string) => ({ trustDomain: 'cluster.local', namespace: 'foo', serviceAccount })
+
+function caClient(
+  t: Test,
+  mesh: TestMesh,
+  server: ConfigServer,
+  token: () => Promise<string>,
+  impersonate = true,
+): CaClient {
+  const client = new CaClient({
+    address: `https://localhost:${server.address.port}`,
+    rootCertFile: join(mesh.certsDir, 'root-cert.pem'),
+    token,
+    impersonate,
+    ttlSeconds: 600,
+  })
+  t.teardown(() => client.close())
+  return client
+}
+
+t.test('a node gets certificates for the captured workloads on it, and for no others', async (t) => {
+  const outside = pod('outside').replace(
+    'namespace: foo}',
+    'namespace: foo, labels: {istio.io/dataplane-mode: none}}',
+  )
+  const ended = pod('ended').replace('status: {', 'status: {phase: Failed, ')
+  const mesh = testMesh(t, {
+    'mesh.yaml': AMBIENT_NAMESPACE + pod('here') + pod('there', { node: 'node-b' }) + outside + ended,
+  })
+  const server = await mesh.start()
+  const node = (name: string) => () => server.issuer.issueNodeToken({ node: name, ttlSeconds: 60 })
+  const client = caClient(t, mesh, server, node('node-a'))
+  t.match(await client.fetch(id('here')), { id: id('here') })
+  await t.rejects(client.fetch(id('there')), { message: /runs on node node-a/ })
+  await t.rejects(client.fetch(id('outside')), { message: /no captured workload/ })
+  await t.rejects(client.fetch(id('ended')), { message: /no captured workload/ })
+  t.match(await caClient(t, mesh, server, node('node-b')).fetch(id('there')), { id: id('there') })
+  await mesh.write('mesh.yaml', AMBIENT_NAMESPACE + pod('here', { node: 'node-b' }))
+  const moved = async () => {
+    for (let i = 0; i < 200; i++) {
+      const signed = await client.fetch(id('here')).then(
+        () => true,
+        () => false,
+      )
+      if (!signed) return true
+    }
+    return false
+  }
+  t.equal(await moved(), true, 'the right goes with the workload')
+})
+
+t.test('a workload gets its own identity only', async (t) => {
+  const mesh = testMesh(t, { 'mesh.yaml': AMBIENT_NAMESPACE + pod('a') + pod('b', { ip: '10.0.0.2' }) })
+  const server = await mesh.start()
+  const token = () =>
+    server.issuer.issueWorkloadToken({ namespace: 'foo', serviceAccount: 'a', ttlSeconds: 60 })
+  t.match(await caClient(t, mesh, server, token, false).fetch(id('a')), { id: id('a') })
+  await t.rejects(caClient(t, mesh, server, token).fetch(id('b')), { message: /its own identity only/ })
+})
