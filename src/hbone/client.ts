@@ -1,0 +1,156 @@
+import { X509Certificate } from 'node:crypto'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
+import type { Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { peerIdentity, verifyServerIdentity } from '../identity/peer.ts'
+import { formatSpiffeId } from '../identity/spiffe-id.ts'
+import type { Svid } from '../identity/svid.ts'
+import { HboneConnection } from './connection.ts'
+import { withDeadline } from './deadline.ts'
+import { errorText, HboneError } from './errors.ts'
+import {
+  CONNECT_TIMEOUT_MS,
+  CONNECTION_WINDOW_SIZE,
+  clientSessionOptions,
+  HANDSHAKE_TIMEOUT_MS,
+  type HboneSettings,
+} from './settings.ts'
+
+export interface DialOptions {
+  /** Connecting or connected, to the peer's 15008; opened by the caller in the right network namespace. Owned from here on. */
+  readonly socket: Socket
+  /** What we present; its roots decide which servers are believed. */
+  readonly svid: Svid
+  /** Full SPIFFE URIs, of which the server must prove one. With none, every server is refused. */
+  readonly expectedIdentities: readonly string[]
+  readonly settings?: HboneSettings | undefined
+  /** Gives the dial up; has no effect on the connection afterwards. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Brings up one HBONE connection: TCP, TLS 1.3 without SNI, HTTP/2, and the
+ * peer's SETTINGS. Only those prove that the peer has taken our certificate: in
+ * TLS 1.3 a client is done before the server has looked at it.
+ *
+ * Rejects with `HboneError`: `connect-failed`, `connect-timeout`, `tls`,
+ * `identity`, `http2`, `handshake-timeout`; or with the signal's reason. The
+ * socket is destroyed then.
+ */
+export async function dialHbone(options: DialOptions): Promise<HboneConnection> {
+  const { socket, settings = {}, signal } = options
+  // While nobody waits, and after a failed dial.
+  socket.on('error', ignore)
+  try {
+    await connected(socket, settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, signal)
+    return await handshake(options, settings)
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+function connected(socket: Socket, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (socket.readyState === 'open') return Promise.resolve()
+  return withDeadline<void>(
+    { ms, signal, error: () => timedOut(`no answer in ${ms} ms`) },
+    (resolve, reject) => {
+      const onError = (error: Error): void => reject(connectError(error))
+      const onClose = (): void => reject(connectError(new Error('socket closed')))
+      if (socket.destroyed) queueMicrotask(onClose)
+      socket.once('connect', resolve).once('error', onError).once('close', onClose)
+      return () => socket.off('connect', resolve).off('error', onError).off('close', onClose)
+    },
+  )
+}
+
+/** TLS and HTTP/2, within one deadline. */
+function handshake(options: DialOptions, settings: HboneSettings): Promise<HboneConnection> {
+  const { socket, signal } = options
+  const ms = settings.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
+  const error = (): HboneError =>
+    new HboneError('handshake-timeout', `io error: connected, but TLS and HTTP/2 were not up in ${ms} ms`)
+  let session: ClientHttp2Session | undefined
+  return withDeadline<HboneConnection>({ ms, error, signal }, (resolve, reject) => {
+    const tls = startTls(options)
+    tls.on('error', (cause) => reject(tlsError(cause)))
+    tls.once('close', () => reject(closedEarly()))
+    tls.once('secureConnect', () => {
+      if (tls.alpnProtocol !== 'h2') {
+        return reject(new HboneError('http2', 'http2 handshake failed: peer did not agree to ALPN h2'))
+      }
+      session = startHttp2(tls, settings)
+      session.on('error', (cause) => reject(http2Error(cause)))
+      session.once('remoteSettings', () => {
+        if (session !== undefined) resolve(new HboneConnection({ session, socket, settings, ...peerOf(tls) }))
+      })
+    })
+    // The listeners stay: nothing may throw for want of one, and settling twice does nothing.
+    return () => {}
+  }).catch((reason: unknown) => {
+    session?.destroy()
+    throw reason
+  })
+}
+
+function startTls({ socket, svid, expectedIdentities }: DialOptions): TLSSocket {
+  return connectTls({
+    socket,
+    secureContext: svid.clientContext(),
+    ALPNProtocols: ['h2'],
+    rejectUnauthorized: true,
+    // In place of the check of DNS names; Node calls it once the chain is verified.
+    checkServerIdentity: (_host, { raw }) =>
+      verifyServerIdentity(new X509Certificate(raw), expectedIdentities),
+  })
+}
+
+function startHttp2(tls: TLSSocket, settings: HboneSettings): ClientHttp2Session {
+  // The URL only fills pseudo headers that a CONNECT does not have.
+  const session = connectHttp2('https://hbone.invalid', {
+    ...clientSessionOptions(settings),
+    createConnection: () => tls,
+  })
+  session.setLocalWindowSize(settings.connectionWindowSize ?? CONNECTION_WINDOW_SIZE)
+  return session
+}
+
+function peerOf(tls: TLSSocket): { peerIdentity: string } {
+  const certificate = tls.getPeerX509Certificate()
+  const id = certificate === undefined ? undefined : peerIdentity(certificate)
+  return { peerIdentity: id === undefined ? '' : formatSpiffeId(id) }
+}
+
+function connectError(error: Error): HboneError {
+  if ('code' in error && error.code === 'ETIMEDOUT') return timedOut(error.message, error)
+  return new HboneError('connect-failed', `io error: ${error.message}`, { cause: error })
+}
+
+function timedOut(why: string, cause?: Error): HboneError {
+  return new HboneError(
+    'connect-timeout',
+    `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: ${why}`,
+    { cause },
+  )
+}
+
+/** ztunnel reports a failed TLS handshake of the client side as an I/O error. */
+function tlsError(error: Error): HboneError {
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
+  const mismatch = error.name === 'IdentityError'
+  return new HboneError(mismatch ? 'identity' : 'tls', `io error: ${reason}`, { cause: error })
+}
+
+function http2Error(error: unknown): HboneError {
+  return new HboneError('http2', `http2 handshake failed: ${errorText(error)}`, { cause: error })
+}
+
+function closedEarly(): HboneError {
+  return new HboneError(
+    'tls',
+    'io error: peer closed the connection during the handshake: maybe it does not accept our certificate; ' +
+      'see the log of the peer, and compare the roots of both',
+  )
+}
+
+function ignore(): void {}

@@ -1,0 +1,26 @@
+/**
+ * HBONE, Istio's tunnel: HTTP/2 CONNECT over mutual TLS with SPIFFE
+ * identities. A server, a client with a pool, and the pump that joins a tunnel
+ * with a TCP connection.
+ */
+export { type Authority, formatAuthority, parseAuthority } from './authority.ts'
+export { type Baggage, type BaggageWorkloadType, decodeBaggage, encodeBaggage } from './baggage.ts'
+export { type DialOptions, dialHbone } from './client.ts'
+export { type ConnectRequest, HboneConnection, type HboneStream } from './connection.ts'
+export type { ConnectionEnds, Endpoint } from './endpoint.ts'
+export { HboneError, type HboneErrorCode } from './errors.ts'
+export {
+  formatForwarded,
+  makeTraceparent,
+  parseForwardedHost,
+  parseTraceparent,
+  type Traceparent,
+} from './headers.ts'
+export { HbonePool, type HbonePoolOptions } from './pool.ts'
+export type { PoolDump } from './pool-key.ts'
+export type { PoolTarget } from './pool-target.ts'
+export { type PumpCounts, type PumpResult, pump } from './pump.ts'
+export type { HboneHeaders, HboneRequest } from './request.ts'
+export { HboneServer, type HboneServerOptions } from './server.ts'
+export type { ServerConnectionDump } from './server-connection.ts'
+export type { HboneSettings } from './settings.ts'

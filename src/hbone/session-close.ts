@@ -1,0 +1,18 @@
+import type { Http2Session } from 'node:http2'
+import type { Socket } from 'node:net'
+
+/** For GOAWAY and close_notify to leave, milliseconds. */
+const CLOSE_GRACE_MS = 1000
+
+/**
+ * Ends a session now: GOAWAY(NO_ERROR), all of its streams cut. Node then waits
+ * until the peer has taken the last byte, which one that is dead never does: so
+ * the socket below is destroyed after a moment.
+ */
+export function closeSession(session: Http2Session, socket: Socket): void {
+  if (!session.destroyed) session.destroy()
+  if (socket.destroyed) return
+  const timer = setTimeout(() => socket.destroy(), CLOSE_GRACE_MS)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+}
