@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { isIP } from 'node:net'
 import process from 'node:process'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { type ListenAddress, startConfigServer } from '../config-server/index.ts'
 import type { IdentityLog } from '../identity/index.ts'
 import { createLogger, type Logger } from '../telemetry/index.ts'
@@ -27,16 +27,23 @@ export function configServerCommand(): Command {
     )
     .requiredOption('--config <dir>', 'the folder of YAML; watched')
     .requiredOption('--certs <dir>', "the CA, in the layout of Istio's cacerts; made if there is none")
-    .option('--listen <host:port>', 'xDS and CA, TLS', parseAddress, { host: '0.0.0.0', port: 15012 })
-    .option('--status <host:port>', 'health and status, plain HTTP', parseAddress, {
-      host: '127.0.0.1',
-      port: 15014,
-    })
+    .addOption(addressOption('--listen <host:port>', 'xDS and CA, TLS', { host: '0.0.0.0', port: 15012 }))
+    .addOption(
+      addressOption('--status <host:port>', 'health and status, plain HTTP', {
+        host: '127.0.0.1',
+        port: 15014,
+      }),
+    )
     .option('--dns-name <name...>', "more DNS names for the server's certificate", [])
     .option('--ip <address...>', "more IP addresses for the server's certificate", collectIps, [])
     .option('--trust-domain <domain>', 'of the identities that are signed', 'cluster.local')
     .option('--cluster-id <id>', 'of the workloads; a ztunnel has the same in CLUSTER_ID', 'Kubernetes')
-    .option('--svid-ttl <duration>', 'lifetime of certificates by default: 90s, 30m, 24h', parseTtl, 86_400)
+    .option(
+      '--svid-ttl <duration>',
+      'lifetime of certificates by default: 90s, 30m, 24h',
+      parseTtl,
+      DEFAULT_TTL_SECONDS,
+    )
     .option('--dry-run-policies', 'send policies marked istio.io/dry-run, to be logged only', false)
     .action((options: Options) => run(options))
 }
@@ -90,6 +97,10 @@ function scopedLog(logger: Logger): IdentityLog {
   }
 }
 
+function addressOption(flags: string, description: string, address: ListenAddress): Option {
+  return new Option(flags, description).default(address, format(address)).argParser(parseAddress)
+}
+
 function parseAddress(text: string): ListenAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
   const host = match?.[1] ?? match?.[2]
@@ -118,6 +129,8 @@ function format({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** istiod's DEFAULT_WORKLOAD_CERT_TTL. */
+const DEFAULT_TTL_SECONDS = 86_400
 const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
   ['s', 1],
   ['m', 60],

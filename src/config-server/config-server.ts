@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ConnectRouter } from '@connectrpc/connect'
 import {
   bearerToken,
   CertificateAuthority,
@@ -72,43 +73,35 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
       : { defaultTtlSeconds: options.defaultSvidTtlSeconds }),
     log,
   })
-  const status = (): ConfigServerStatus => ({
-    ready: cache.ready,
-    source: source.status(),
-    resources: Object.fromEntries(
-      cache.typeUrls().map((typeUrl) => [typeUrl, cache.snapshot(typeUrl)?.resources.size ?? 0]),
-    ),
-    proxies: ads.status(),
-  })
-  const configured = { dnsNames: options.dnsNames ?? [], ipAddresses: options.ipAddresses ?? [] }
-  const closing: (() => Promise<void>)[] = [() => source.close()]
+  const routes = (router: ConnectRouter) => {
+    ads.routes(router)
+    caService(router)
+  }
+  const status = () => statusOf(source, cache, ads)
+  const closing = [() => source.close()]
   try {
-    const listener = await openGrpcListener({
-      ca,
-      names: serverNames(options.listen.host, configured),
-      routes: (router) => {
-        ads.routes(router)
-        caService(router)
-      },
-      listen: options.listen,
-      log,
-    })
+    const names = serverNames(options.listen.host, options)
+    const listener = await openGrpcListener({ ca, names, routes, listen: options.listen, log })
     closing.unshift(() => listener.close())
     const { statusListen } = options
-    const statusListener =
-      statusListen === undefined ? undefined : await openStatusListener(statusListen, status)
+    const statusListener = statusListen && (await openStatusListener(statusListen, status))
     if (statusListener !== undefined) closing.unshift(() => statusListener.close())
-    return {
-      address: listener.address,
-      statusAddress: statusListener?.address,
-      issuer,
-      ready: whenReady(cache),
-      status,
-      close: () => closeAll(closing),
-    }
+    const statusAddress = statusListener?.address
+    const close = () => closeAll(closing)
+    return { address: listener.address, statusAddress, issuer, ready: whenReady(cache), status, close }
   } catch (error) {
     await closeAll(closing)
     throw error
+  }
+}
+
+function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): ConfigServerStatus {
+  const counts = cache.typeUrls().map((typeUrl) => [typeUrl, cache.snapshot(typeUrl)?.resources.size ?? 0])
+  return {
+    ready: cache.ready,
+    source: source.status(),
+    resources: Object.fromEntries(counts),
+    proxies: ads.status(),
   }
 }
 

@@ -15,7 +15,7 @@ const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
  * host name, and the addresses that it listens on, all of the machine's when
  * it listens on every one.
  */
-export function serverNames(host: string, configured: ServerNames): ServerNames {
+export function serverNames(host: string, configured: Partial<ServerNames>): ServerNames {
   const everywhere = [...Object.values(networkInterfaces())]
     .flatMap((addresses) => addresses ?? [])
     // A link-local address means nothing without its interface.
@@ -23,8 +23,8 @@ export function serverNames(host: string, configured: ServerNames): ServerNames 
     .map(({ address }) => address)
   const bound = UNSPECIFIED.has(host) ? everywhere : [host]
   return {
-    dnsNames: unique([ISTIOD_NAME, 'localhost', hostname(), ...configured.dnsNames]),
-    ipAddresses: unique(['127.0.0.1', '::1', ...bound, ...configured.ipAddresses]),
+    dnsNames: unique([ISTIOD_NAME, 'localhost', hostname(), ...(configured.dnsNames ?? [])]),
+    ipAddresses: unique(['127.0.0.1', '::1', ...bound, ...(configured.ipAddresses ?? [])]),
   }
 }
 

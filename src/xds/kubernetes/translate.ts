@@ -27,6 +27,7 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
     warn: (object, field, message) => warnings.push({ object, field, message }),
   }
+  warnOfWaypoints(context)
   const attached: AttachedPolicy[] = []
   for (const policy of objects.authorizationPolicies.values()) {
     const translated = translateAuthorizationPolicy(policy, context)
@@ -51,3 +52,20 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     .filter((workload) => workload !== undefined)
   return { workloads, services, policies, warnings }
 }
+
+/** Gateways are not read, so that nothing can be sent through one: its policies would be missed in silence. */
+function warnOfWaypoints({ objects, warn }: TranslateContext): void {
+  for (const kind of [objects.namespaces, objects.services, objects.pods]) {
+    for (const object of kind.values()) {
+      const waypoint = object.metadata.labels[WAYPOINT_LABEL]
+      if (waypoint === undefined || waypoint === 'none') continue
+      warn(
+        object,
+        `metadata.labels["${WAYPOINT_LABEL}"]`,
+        'waypoints are not served here: traffic goes direct, at L4',
+      )
+    }
+  }
+}
+
+const WAYPOINT_LABEL = 'istio.io/use-waypoint'
