@@ -12,6 +12,7 @@ interface LabFlags {
 export function labCommand(): Command {
   return new Command('lab')
     .description('run an ambient mesh on this machine: nodes and pods are network namespaces')
+    .enablePositionalOptions()
     .option('--once', 'end after the connections; exit status 0 only if each came out as expected')
     .option('--json', 'print the connections as JSON; progress goes to standard error')
     .option('--config <folder>', 'Kubernetes YAML to run instead of labs/coexistence')
@@ -54,7 +55,12 @@ async function runLab(flags: LabFlags): Promise<void> {
   const environment = sandboxEnvironment()
   if (environment !== undefined) {
     const { runInside } = await import('../lab/inside.ts')
-    process.exitCode = await runInside(environment, toCall(flags))
+    try {
+      process.exitCode = await runInside(environment, toCall(flags))
+    } catch (error) {
+      process.stderr.write(`ztunnel lab: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exitCode = 1
+    }
     // The first process of the sandbox: when it is gone, the kernel ends the rest.
     process.exit()
   }

@@ -146,7 +146,7 @@ export class Component {
   #notReady(what: string): LabError {
     const shown = this.#tail.slice(-SHOWN_LINES).map((line) => `  ${line.slice(0, MAX_SHOWN_CHARACTERS)}`)
     const said = shown.length === 0 ? 'It printed nothing.' : `Its last lines:\n${shown.join('\n')}`
-    return new LabError('not-ready', `${this.name} ${what}. ${said}\nAll of it: ${this.logFile}`)
+    return new LabError('not-ready', `${this.name} ${what}. ${said}`)
   }
 }
 
@@ -156,5 +156,5 @@ const READY_TIMEOUT_MS = 30_000
 const STOP_GRACE_MS = 1_500
 /** Kept in memory for late watchers and for errors. */
 const TAIL_LINES = 200
-const SHOWN_LINES = 8
+const SHOWN_LINES = 12
 const MAX_SHOWN_CHARACTERS = 400

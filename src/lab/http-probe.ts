@@ -17,17 +17,14 @@ export function httpGetIn(
 ): Promise<ProbeResponse> {
   return new Promise((resolve, reject) => {
     const createConnection = (): Socket => connectIn(namespace, host, port)
-    const request = get(
-      { host, port, path, createConnection, agent: false, timeout: REQUEST_TIMEOUT_MS },
-      (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
-        )
-        response.on('error', reject)
-      },
-    )
+    const request = get({ host, port, path, createConnection, timeout: REQUEST_TIMEOUT_MS }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+      )
+      response.on('error', reject)
+    })
     request.on('timeout', () => request.destroy(new Error(`no answer from ${host}:${port}${path}`)))
     request.on('error', reject)
   })

@@ -71,7 +71,7 @@ async function run(
     progress.done(performance.now() - began)
     if (call.json)
       print(process.stdout, [JSON.stringify(toJson(observations, startMilliseconds), undefined, 2)])
-    else print(process.stdout, formatOutcome(observations, palette))
+    else print(process.stdout, formatOutcome(observations, palette, process.stdout.columns))
     if (!call.once) await stayUp(lab, call, palette, hostPid, stopped)
     return statusOf(observations)
   } finally {

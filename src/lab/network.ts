@@ -88,7 +88,7 @@ function planNetwork(topology: Topology): ReadonlyMap<string, readonly string[]>
   ])
   for (const pod of pods) {
     const gateway = nodes.find(({ name }) => name === pod.node)?.gateway ?? ''
-    plan.set(pod.netns, [...uplink(pod.address, 'eth0'), `route add default via ${gateway}`])
+    plan.set(pod.netns, planPod(pod, gateway))
   }
   return plan
 }
@@ -106,6 +106,17 @@ function planNode(node: LabNode, { nodes, pods, outside }: Topology): readonly s
       `address add ${node.gateway}/32 dev ${podLink(pod)}`,
       `route add ${pod.address}/32 dev ${podLink(pod)}`,
     ]),
+  ]
+}
+
+/** Also a neighbour on the same node is reached through the node: a pod is alone on its link. */
+function planPod(pod: LabPod, gateway: string): readonly string[] {
+  return [
+    'link set lo up',
+    `address add ${pod.address}/32 dev eth0`,
+    'link set eth0 up',
+    `route add ${gateway}/32 dev eth0 scope link`,
+    `route add default via ${gateway} dev eth0`,
   ]
 }
 

@@ -34,22 +34,43 @@ export interface LabJson {
   readonly connections: readonly ConnectionJson[]
 }
 
-/** What a run prints: the table and a closing sentence. */
-export function formatOutcome(observations: readonly Observation[], palette: Palette): readonly string[] {
-  return ['', ...formatTable(observations, palette), '', formatSummary(observations, palette)]
+/**
+ * What a run prints: the table and a closing sentence. `width` is the
+ * terminal's, if known: the titles are left out where they do not fit.
+ */
+export function formatOutcome(
+  observations: readonly Observation[],
+  palette: Palette,
+  width: number = Number.POSITIVE_INFINITY,
+): readonly string[] {
+  const legend =
+    'hops: node-x is the ztunnel of that node, sidecar the proxy in the pod; ⇒ HBONE, → plain TCP; VIP: dialled by service'
+  return [
+    '',
+    ...formatTable(observations, palette, width),
+    palette.dim(`  ${legend}`),
+    '',
+    formatSummary(observations, palette),
+  ]
 }
 
-/** The table, its heading first: one line for each connection, and one more for each that went wrong. */
-export function formatTable(observations: readonly Observation[], palette: Palette): readonly string[] {
-  const [heading = '', ...lines] = alignColumns([HEADING, ...observations.map(cells)])
-  const rows = lines.flatMap((line, index) => {
+/** The table, its heading first: one line for each connection, and one more for each thing that is wrong with it. */
+export function formatTable(
+  observations: readonly Observation[],
+  palette: Palette,
+  width: number,
+): readonly string[] {
+  const rows = [HEADING, ...observations.map(cells)]
+  const full = alignColumns(rows)
+  const fits = full.every((line) => line.length + MARK_WIDTH <= width)
+  const [heading = '', ...lines] = fits ? full : alignColumns(rows.map((row) => row.slice(0, -1)))
+  const body = lines.flatMap((line, index) => {
     const observation = observations[index]
     if (observation === undefined) return []
-    const good = observation.problems.length === 0
-    const mark = good ? palette.good('✓') : palette.bad('✗')
+    const mark = observation.problems.length === 0 ? palette.good('✓') : palette.bad('✗')
     return [`${mark} ${line}`, ...problemLines(observation, palette)]
   })
-  return [palette.dim(`  ${heading}`), ...rows]
+  return [palette.dim(`  ${heading}`), ...body]
 }
 
 /** The closing sentence of a run. */
@@ -111,13 +132,15 @@ function enterFlags(hostPid: number): string {
 }
 
 const HEADING = ['FROM', 'TO', 'DIALLED', 'HOPS', 'WIRE', 'PROVEN IDENTITIES', 'VERDICT', 'BYTES', 'TIME', '']
+/** Of the mark before each line. */
+const MARK_WIDTH = 2
 
 function cells(observation: Observation): readonly string[] {
   const { scenario, wire, milliseconds } = observation
   return [
     scenario.from,
     scenario.target.to,
-    `${observation.dialled}${scenario.target.by === 'service' ? ' (VIP)' : ''}`,
+    `${observation.dialled}${scenario.target.by === 'service' ? ' VIP' : ''}`,
     formatHops(observation),
     `${wire.protocol}${wire.markerSeen ? ', readable' : ''}`,
     formatIdentities(observation),
@@ -128,13 +151,13 @@ function cells(observation: Observation): readonly string[] {
   ]
 }
 
-/** `⇒` is HBONE, `→` is plain TCP. */
-function formatHops({ hops, wire, scenario }: Observation): string {
-  const arrow = wire.protocol === 'HBONE' ? ' ⇒ ' : ' → '
-  if (hops.length === 0) return '(no proxy)'
-  if (hops.length > 1) return hops.join(arrow)
-  const [only = ''] = hops
-  return scenario.target.to === 'outside' ? `${only}${arrow}` : `${arrow}${only}`.trimStart()
+/** `node-a ⇒ node-b`, `node-a → sidecar`; nothing before the arrow: the client has no proxy. */
+function formatHops({ records, wire }: Observation): string {
+  const name = (direction: AccessRecord['direction']): string => {
+    const proxy = records.find((record) => record.direction === direction)?.proxy ?? ''
+    return proxy.startsWith('sidecar@') ? 'sidecar' : proxy.replace('ztunnel@', '')
+  }
+  return `${name('outbound')} ${wire.protocol === 'HBONE' ? '⇒' : '→'} ${name('inbound')}`.trim()
 }
 
 /** `namespace/serviceAccount` of both sides; the trust domain is the lab's only one. */
@@ -151,9 +174,9 @@ function shortIdentity(spiffeId: string | undefined): string {
 
 function formatVerdict({ verdict, policy, records }: Observation): string {
   if (policy !== undefined) return `${verdict} by ${policy}`
+  if (verdict === 'denied') return 'denied, no ALLOW policy matched'
   const judged = records.some(({ direction }) => direction === 'inbound')
-  if (verdict === 'denied') return 'denied: no ALLOW policy matched'
-  return judged && verdict === 'allowed' ? 'allowed: no policy applies' : verdict
+  return judged && verdict === 'allowed' ? 'allowed, no policy applies' : verdict
 }
 
 function problemLines({ problems, records }: Observation, palette: Palette): readonly string[] {
