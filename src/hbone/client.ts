@@ -51,7 +51,8 @@ export async function dialHbone(options: DialOptions): Promise<HboneConnection> 
 }
 
 function connected(socket: Socket, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (socket.readyState === 'open') return Promise.resolve()
+  // Not readyState: that is 'open' for a socket that was never connected, too.
+  if (!socket.pending && !socket.destroyed) return Promise.resolve()
   return withDeadline<void>(
     { ms, signal, error: () => timedOut(`no answer in ${ms} ms`) },
     (resolve, reject) => {
@@ -94,7 +95,7 @@ function handshake(options: DialOptions, settings: HboneSettings): Promise<Hbone
 }
 
 function startTls({ socket, svid, expectedIdentities }: DialOptions): TLSSocket {
-  return connectTls({
+  const tls = connectTls({
     socket,
     secureContext: svid.clientContext(),
     ALPNProtocols: ['h2'],
@@ -103,6 +104,9 @@ function startTls({ socket, svid, expectedIdentities }: DialOptions): TLSSocket 
     checkServerIdentity: (_host, { raw }) =>
       verifyServerIdentity(new X509Certificate(raw), expectedIdentities),
   })
+  // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
+  tls.allowHalfOpen = false
+  return tls
 }
 
 function startHttp2(tls: TLSSocket, settings: HboneSettings): ClientHttp2Session {

@@ -202,11 +202,13 @@ class Direction {
  * comes after the end must not crash the process.
  */
 function attachErrors(stream: Duplex, reading: Direction, writing: Direction): void {
-  stream.on('error', (error: Error) => {
+  const onError = (error: Error): void => {
     if (isBenign(stream, error)) return
     const direction = reading.sourceEnded ? writing : reading
     if (!direction.done) direction.error ??= error
-  })
+  }
+  stream.on('error', onError)
+  if (stream.errored) onError(stream.errored)
 }
 
 function result(send: Direction, receive: Direction): PumpResult {

@@ -135,6 +135,8 @@ export class HboneServer {
     }
     this.#handshakes.delete(key)
     clearTimeout(handshake.timer)
+    // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
+    socket.allowHalfOpen = false
     const session = performServerHandshake(
       socket,
       serverSessionOptions(this.#settings, this.#options.maxSessionMemory),
