@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { appProgram } from './app.ts'
+import type { ClientReport, ClientRequest } from './client.ts'
+import { runCommand } from './command.ts'
 import { LabError } from './errors.ts'
 import { PROCESS_TITLE } from './inside.ts'
 import { NETNS_FOLDER } from './network.ts'
@@ -27,26 +29,35 @@ export function findLabs(): readonly RunningLab[] {
 
 /** Runs a command in a pod, a node or a host of the running lab; returns its exit status. */
 export async function execInLab(place: string, command: readonly string[]): Promise<number> {
-  const lab = onlyLab()
-  const argv = [...enterArguments(lab), 'nsenter', `--net=${netnsPath(lab, place)}`, '--']
   // Entering a mount namespace forgets the folder that the user is in.
-  const inFolder = ['env', `--chdir=${process.cwd()}`, ...command]
-  return runInteractive('nsenter', [...argv, ...inFolder])
+  return runInteractive(
+    'nsenter',
+    insideOf(onlyLab(), place, ['env', `--chdir=${process.cwd()}`, ...command]),
+  )
 }
 
-/** One GET from a pod, for who has no curl: prints the body. Returns an exit status. */
-export async function getInLab(place: string, url: string): Promise<number> {
+/** One GET from a pod, for who has no curl. Returns the body; rejects when there is none. */
+export async function getInLab(place: string, url: string): Promise<string> {
   const { protocol, hostname, port, pathname, search } = new URL(url)
-  if (protocol !== 'http:')
-    throw new LabError('command-failed', `${url}: only http:// is spoken by the lab's servers`)
-  const request = {
+  if (protocol !== 'http:') {
+    throw new LabError('command-failed', `${url}: the lab's servers speak http:// only`)
+  }
+  const request: ClientRequest = {
     kind: 'http',
     host: hostname,
     port: port === '' ? 80 : Number(port),
     path: `${pathname}${search}`,
     marker: 'by-hand',
   }
-  return execInLab(place, [process.execPath, appProgram('client'), JSON.stringify(request)])
+  const client = [process.execPath, appProgram('client'), JSON.stringify(request)]
+  const report = JSON.parse(await runCommand('nsenter', insideOf(onlyLab(), place, client))) as ClientReport
+  if (!report.ok) throw new LabError('command-failed', `${place} → ${url}: ${report.error}`)
+  return report.body ?? ''
+}
+
+/** Arguments of `nsenter` for a command in one place of a lab: its mount namespace first, where the place has a name. */
+function insideOf(lab: RunningLab, place: string, command: readonly string[]): readonly string[] {
+  return [...enterArguments(lab), 'nsenter', `--net=${netnsPath(lab, place)}`, '--', ...command]
 }
 
 /** The words before a command that runs it inside a lab's namespaces. */

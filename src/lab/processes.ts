@@ -151,7 +151,7 @@ function start(
 
 /** Settings of every proxy, by the names that Istio gives them. */
 function proxyEnvironment(
-  { state, topology, proxyEnv }: LabSetting,
+  { state, topology, svidTtl, proxyEnv }: LabSetting,
   tokenFile: string,
 ): Record<string, string> {
   const controlPlane = `https://${topology.controlPlane.address}:${XDS_PORT}`
@@ -162,6 +162,8 @@ function proxyEnvironment(
     XDS_ROOT_CA: root,
     CA_ROOT_CA: root,
     AUTH_TOKEN: tokenFile,
+    // The lifetime is the proxy's to ask for; the config server's is for who asks for none.
+    SECRET_TTL: svidTtl,
     ...proxyEnv,
   }
 }
