@@ -62,7 +62,8 @@ function insideOf(lab: RunningLab, place: string, command: readonly string[]): r
 
 /** The words before a command that runs it inside a lab's namespaces. */
 export function enterArguments(lab: RunningLab): readonly string[] {
-  const credentials = lab.uid === 0 ? [] : ['--user', '--preserve-credentials']
+  // Root needs none of a user's credentials to enter a user's lab.
+  const credentials = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials']
   const processes = hasOwnProcesses(lab) ? ['--pid'] : []
   return ['--target', String(lab.pid), ...credentials, '--mount', '--net', ...processes, '--']
 }
