@@ -11,9 +11,11 @@ const began = performance.now()
 const MEASURES: Readonly<Record<string, () => Promise<Record<string, number>>>> = {
   up: () => bulk('u'),
   down: () => bulk('d'),
-  keepalive: () => requests(true),
-  connect: () => requests(false),
+  keepalive: () => requests(),
+  connect: () => newConnections(),
 }
+
+const LAST_REQUEST = 'GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n'
 
 const run = MEASURES[measure ?? '']
 if (run === undefined) throw new Error(`unknown measure ${measure}; known: ${Object.keys(MEASURES)}`)
@@ -48,16 +50,35 @@ function bulk(direction: 'u' | 'd'): Promise<Record<string, number>> {
   })
 }
 
-/** Requests per second and latency, each worker one request at a time. */
-async function requests(keepAlive: boolean): Promise<Record<string, number>> {
-  const agent = new Agent({ keepAlive, maxSockets: Number(connections) })
+/** Requests per second and latency of keep-alive connections, each with one request at a time. */
+function requests(): Promise<Record<string, number>> {
+  const agent = new Agent({ keepAlive: true, maxSockets: Number(connections) })
+  return repeat(() => get(agent))
+}
+
+/** A TCP connection of its own for every request, to its end. */
+function newConnections(): Promise<Record<string, number>> {
+  return repeat(
+    () =>
+      new Promise((resolve) => {
+        let received = 0
+        const socket = connect({ ...target, noDelay: true }, () => socket.write(LAST_REQUEST))
+        socket.on('data', (data) => {
+          received += data.length
+        })
+        socket.on('error', () => resolve(false))
+        socket.on('close', () => resolve(received > 0))
+      }),
+  )
+}
+
+async function repeat(once: () => Promise<boolean>): Promise<Record<string, number>> {
   const latencies: number[] = []
   let failed = 0
   const worker = async (): Promise<void> => {
     while (performance.now() < deadline) {
       const start = performance.now()
-      const good = await get(agent)
-      if (good) latencies.push(performance.now() - start)
+      if (await once()) latencies.push(performance.now() - start)
       else failed++
     }
   }

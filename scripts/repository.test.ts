@@ -1,0 +1,18 @@
+// What `npm run check` runs, as part of the tests: no change lands with a type
+// error, a lint error or an unformatted file.
+import { spawnSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import t from 'tap'
+
+const ROOT = resolve(import.meta.dirname, '..')
+
+for (const [what, command, ...argv] of [
+  ['types', 'tsc', '--noEmit'],
+  ['format, lint and sorted imports', 'biome', 'check', '.'],
+  ['the package builds', 'tsc', '-p', 'tsconfig.build.json', '--noEmit', 'true'],
+] as const) {
+  t.test(what, async (t) => {
+    const { status, stdout, stderr } = spawnSync(command, argv, { cwd: ROOT, encoding: 'utf8' })
+    t.equal(status, 0, `${stdout}${stderr}`.trim() || 'clean')
+  })
+}
