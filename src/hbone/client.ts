@@ -106,6 +106,8 @@ function startTls({ socket, svid, expectedIdentities }: DialOptions): TLSSocket 
   })
   // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
   tls.allowHalfOpen = false
+  // After an alert Node destroys the session, but waits for ever to send its last bytes.
+  tls.on('error', () => socket.destroy())
   return tls
 }
 

@@ -71,7 +71,7 @@ export class HboneConnection {
       this.drain()
     })
     // Streams get it too, each as its own error.
-    session.on('error', ignore)
+    session.on('error', () => this.close())
     startKeepalive(session, settings, () => {
       session.destroy(
         new HboneError('keepalive-timeout', 'HBONE ping timeout/error: peer does not answer PING'),

@@ -42,7 +42,7 @@ export class ServerConnection {
 
   constructor(options: ServerConnectionOptions) {
     this.#options = options
-    const { session, socket, ends, settings, onError } = options
+    const { session, ends, settings, onError } = options
     session.setLocalWindowSize(settings.connectionWindowSize ?? CONNECTION_WINDOW_SIZE)
     session.on('stream', (stream, headers) => {
       this.#streams++
@@ -59,12 +59,12 @@ export class ServerConnection {
     session.on('error', (error) => {
       const reported = sessionError(error)
       if (reported !== undefined) onError(reported, ends)
+      this.close()
     })
     startKeepalive(session, settings, () => {
       const error = new HboneError('keepalive-timeout', 'HBONE ping timeout/error: peer does not answer PING')
       // The peer learns by GOAWAY(NO_ERROR) that this is no complaint, if it lives.
       session.destroy(error, constants.NGHTTP2_NO_ERROR)
-      closeSession(session, socket)
     })
   }
 

@@ -137,6 +137,8 @@ export class HboneServer {
     clearTimeout(handshake.timer)
     // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
     socket.allowHalfOpen = false
+    // After an alert Node destroys the session, but waits for ever to send its last bytes.
+    socket.on('error', () => handshake.socket.destroy())
     const session = performServerHandshake(
       socket,
       serverSessionOptions(this.#settings, this.#options.maxSessionMemory),

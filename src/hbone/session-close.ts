@@ -5,9 +5,10 @@ import type { Socket } from 'node:net'
 const CLOSE_GRACE_MS = 1000
 
 /**
- * Ends a session now: GOAWAY(NO_ERROR), all of its streams cut. Node then waits
- * until the peer has taken the last byte, which one that is dead never does: so
- * the socket below is destroyed after a moment.
+ * Ends a session now: GOAWAY(NO_ERROR), all of its streams cut. Also to be
+ * called when a session has failed: Node waits until the last byte is written,
+ * which never happens when the peer is dead. So the socket below is destroyed
+ * after a moment.
  */
 export function closeSession(session: Http2Session, socket: Socket): void {
   if (!session.destroyed) session.destroy()
