@@ -23,7 +23,7 @@ t.test('a connection whose TLS breaks in mid-life is let go', async (t) => {
       stream.respond({ ':status': 200 })
     })
   })
-  // Between the two, to put in what does not decrypt.
+  // Between the two, to send the server what does not decrypt: it answers with an alert.
   const relay = createServer(async (near) => {
     near.pause().on('error', () => {})
     const far = connect(backend, '127.0.0.1').on('error', () => {})
@@ -51,7 +51,7 @@ t.test('a connection whose TLS breaks in mid-life is let go', async (t) => {
     },
   })
   const { stream } = await pool.open(targetOf(port, await mesh.issue('client')), REQUEST)
-  raw[0]?.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64)]))
+  raw[1]?.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64)]))
   await eventually('the stream is gone', () => stream.destroyed)
   await eventually('the socket is gone', () => sockets[0]?.destroyed === true)
   await eventually('the pool forgot it', () => pool.dump().length === 0)
