@@ -3,6 +3,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { NetworkNamespace } from '../linux/index.ts'
+import { compileCache } from './app.ts'
 import { spawnIn } from './command.ts'
 import { LabError } from './errors.ts'
 
@@ -43,7 +44,7 @@ export class Component {
     this.#log.on('error', () => undefined)
     this.#child = spawnIn(options.namespace, process.execPath, options.argv, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache(), ...options.env },
     })
     const { stdout, stderr } = this.#child
     if (stdout !== null) this.#read(stdout, options.onLine)
@@ -100,24 +101,39 @@ export class Component {
     }
   }
 
-  /** Rejects with LabError `not-ready` if `event` takes longer than `timeoutMs` or the process ends first. */
-  async within<T>(event: Promise<T>, what: string, timeoutMs = READY_TIMEOUT_MS): Promise<T> {
+  /**
+   * Rejects with LabError `not-ready` if `event` takes longer than `timeoutMs`
+   * or the process ends first. `state` says in the error how far it had come.
+   */
+  async within<T>(
+    event: Promise<T>,
+    what: string,
+    timeoutMs = READY_TIMEOUT_MS,
+    state: () => string = () => '',
+  ): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(this.#notReady(`did not ${what} within ${timeoutMs / 1000} s`)),
-        timeoutMs,
-      )
+      const problem = `did not ${what} within ${timeoutMs / 1000} s`
+      timer = setTimeout(() => {
+        const reached = state()
+        reject(this.#notReady(reached === '' ? problem : `${problem} (${reached})`))
+      }, timeoutMs)
     })
+    try {
+      return await Promise.race([event, late, this.untilGone(what)])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Never resolves; rejects with LabError `not-ready` when the process ends. */
+  untilGone(what: string): Promise<never> {
     const gone = this.exited.then(({ code, signal }) => {
       throw this.#notReady(`ended (${signal ?? `exit status ${code}`}) before it could ${what}`)
     })
-    try {
-      return await Promise.race([event, late, gone])
-    } finally {
-      clearTimeout(timer)
-      gone.catch(() => undefined)
-    }
+    // Who has stopped waiting must not be told any more.
+    gone.catch(() => undefined)
+    return gone
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,7 +1,6 @@
 import { get } from 'node:http'
 import { Socket } from 'node:net'
 import { type NetworkNamespace, openTcpSocket } from '../linux/index.ts'
-import { LabError } from './errors.ts'
 
 export interface ProbeResponse {
   readonly status: number
@@ -36,26 +35,30 @@ export function connectIn(namespace: NetworkNamespace, host: string, port: numbe
   return new Socket({ fd, readable: true, writable: true, ...MANUAL_START }).connect({ host, port })
 }
 
-/** Asks until the answer is 200. Rejects with LabError `not-ready`; the caller bounds the whole by `signal` too. */
-export async function untilHealthy(
-  namespace: NetworkNamespace,
-  port: number,
-  path: string,
-  signal: AbortSignal,
-  host?: string,
-): Promise<void> {
-  let last = 'no answer'
+export interface HealthQuestion {
+  readonly namespace: NetworkNamespace
+  readonly port: number
+  readonly path: string
+  readonly host: string
+  /** Ends the asking. */
+  readonly signal: AbortSignal
+  /** Told of every answer that was not 200. */
+  readonly onUnhealthy: (answer: string) => void
+}
+
+/** Asks until the answer is 200 or the signal fires. The caller bounds the time. */
+export async function untilHealthy(question: HealthQuestion): Promise<void> {
+  const { namespace, port, path, host, signal, onUnhealthy } = question
   while (!signal.aborted) {
     try {
       const { status, body } = await httpGetIn(namespace, port, path, host)
       if (status === 200) return
-      last = `status ${status} ${body.trim()}`
+      onUnhealthy(`${host}:${port}${path} answers ${status} ${body.trim()}`)
     } catch (error) {
-      last = error instanceof Error ? error.message : String(error)
+      onUnhealthy(error instanceof Error ? error.message : String(error))
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
   }
-  throw new LabError('not-ready', `port ${port}${path}: ${last}`)
 }
 
 const REQUEST_TIMEOUT_MS = 2_000

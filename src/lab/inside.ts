@@ -12,7 +12,7 @@ import { rejection } from './rejection.ts'
 import { formatGuide, formatOutcome, formatRecord, toJson } from './report.ts'
 import { runScenarios } from './run-scenarios.ts'
 import { LIFELINE_FD, SANDBOX_VARIABLE, type SandboxEnvironment } from './sandbox.ts'
-import { COEXISTENCE } from './scenario.ts'
+import { scenariosFor } from './scenario.ts'
 import { type Palette, paletteFor } from './terminal.ts'
 
 /** How `ztunnel lab` was called. */
@@ -66,7 +66,9 @@ async function run(
   })
   const startMilliseconds = performance.now() - began
   try {
-    const making = runScenarios(lab, COEXISTENCE, ({ scenario }) => progress.connection(scenario))
+    const making = runScenarios(lab, scenariosFor(lab.topology), ({ scenario }) =>
+      progress.connection(scenario),
+    )
     const observations = await Promise.race([making, rejection(stopped)])
     progress.done(performance.now() - began)
     if (call.json)

@@ -253,13 +253,14 @@ function stopwatch(tell: LabOptions['onProgress']): Stopwatch {
 
 async function allReady(started: readonly Started[], clock: Stopwatch): Promise<void> {
   let count = 0
-  await Promise.all(
-    started.map(async ({ component, ready }) => {
-      await ready
-      count += 1
-      clock.ready(component.name, count, started.length)
-    }),
-  )
+  const waiting = started.map(async ({ component, ready }) => {
+    await ready
+    count += 1
+    clock.ready(component.name, count, started.length)
+  })
+  // One that dies after it was ready, or was never asked, holds up another, which would then be blamed.
+  const gone = started.map(({ component }) => component.untilGone('see the mesh started'))
+  await Promise.race([Promise.all(waiting), ...gone])
 }
 
 const ADMIN_PORT = 15000

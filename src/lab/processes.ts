@@ -1,6 +1,4 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { AccessJournal } from './access-journal.ts'
 import { appProgram, ztunnelProgram } from './app.ts'
 import { Component, type ComponentOptions } from './component.ts'
@@ -143,7 +141,6 @@ function start(
   const { netns, ...rest } = options
   return Component.start({
     ...rest,
-    env: { NODE_COMPILE_CACHE: compileCache(), ...rest.env },
     namespace: setting.network.namespace(netns),
     logFile: join(setting.state.logs, `${options.name.replaceAll('/', '.')}.log`),
   })
@@ -180,28 +177,22 @@ async function untilAccepting(
   host = '127.0.0.1',
 ): Promise<void> {
   const abort = new AbortController()
-  const healthy = untilHealthy(setting.network.namespace(netns), port, '/healthz/ready', abort.signal, host)
-  healthy.catch(() => undefined)
+  let state = ''
+  const healthy = untilHealthy({
+    namespace: setting.network.namespace(netns),
+    port,
+    path: '/healthz/ready',
+    host,
+    signal: abort.signal,
+    onUnhealthy: (answer) => {
+      state = answer
+    },
+  })
   try {
-    await component.within(healthy, 'become ready')
+    await component.within(healthy, 'become ready', undefined, () => state)
   } finally {
     abort.abort()
   }
-}
-
-/**
- * Node keeps compiled code here, which halves the start of the lab's fifteen
- * processes from the second time on. Beside the dependencies, so that it goes
- * when they go; where that cannot be written Node does without by itself.
- */
-function compileCache(): string {
-  const folder = fileURLToPath(new URL('../../node_modules/.cache/ztunnel-compile', import.meta.url))
-  try {
-    mkdirSync(folder, { recursive: true })
-  } catch {
-    return ''
-  }
-  return folder
 }
 
 /** SO_MARK of a sidecar's sockets, by which the redirection rules know them (Istio's 0x539). */

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
-import { ztunnelProgram } from './app.ts'
+import { compileCache, ztunnelProgram } from './app.ts'
 import { LabError } from './errors.ts'
 import { systemPath } from './prerequisites.ts'
 
@@ -45,7 +45,12 @@ export async function runInSandbox({ argv }: SandboxOptions): Promise<number> {
       // A session of its own: Ctrl-C reaches this process only, which then asks for an orderly end.
       detached: true,
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-      env: { ...process.env, PATH: systemPath(), [SANDBOX_VARIABLE]: JSON.stringify(environment) },
+      env: {
+        ...process.env,
+        PATH: systemPath(),
+        NODE_COMPILE_CACHE: compileCache(),
+        [SANDBOX_VARIABLE]: JSON.stringify(environment),
+      },
     })
     const lifeline = child.stdio[LIFELINE_FD] as Writable
     lifeline.on('error', () => undefined)

@@ -1,4 +1,5 @@
 import type { Target } from './mesh-lab.ts'
+import type { Topology } from './topology.ts'
 
 /** A connection that the lab makes, and what is to come of it. */
 export interface Scenario {
@@ -121,6 +122,17 @@ export const COEXISTENCE: readonly Scenario[] = [
     expected: { ...proven('foo/sleep', 'bar-2/helloworld'), hops: [A, D] },
   },
 ]
+
+/** Those whose pods exist: all of them, unless the lab runs someone's own manifests. */
+export function scenariosFor({ pods, services, outside }: Topology): readonly Scenario[] {
+  return COEXISTENCE.filter(({ from, target }) => {
+    const clientIsThere = pods.some(({ id }) => id === from)
+    if (target.to === outside.name) return clientIsThere
+    const podIsThere = pods.some(({ id, ports }) => id === target.to && ports[target.port] !== undefined)
+    const serviceIsThere = services.some(({ namespace, name }) => `${namespace}/${name}` === target.to)
+    return clientIsThere && podIsThere && (target.by === 'pod' || serviceIsThere)
+  })
+}
 
 function http(id: string, title: string, from: string, target: Target, expected: Expectation): Scenario {
   return { id, title, from, target, traffic: { kind: 'http' }, expected }
