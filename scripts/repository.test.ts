@@ -9,6 +9,7 @@ const ROOT = resolve(import.meta.dirname, '..')
 for (const [what, command, ...argv] of [
   ['types', 'tsc', '--noEmit'],
   ['format, lint and sorted imports', 'biome', 'check', '.'],
+  ['the lock file knows every platform', 'node', 'scripts/complete-lockfile.ts', '--check'],
   ['the package builds', 'tsc', '-p', 'tsconfig.build.json', '--noEmit', 'true'],
 ] as const) {
   t.test(what, async (t) => {
