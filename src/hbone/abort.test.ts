@@ -61,3 +61,21 @@ t.test('the signal cancels a request without an answer', async (t) => {
   t.same(codes, [8])
   await eventually('the slot is free', () => pool.dump()[0]?.streams === 0)
 })
+
+t.test('the signal cuts a tunnel that the peer has reset and whose reader is stuck', async (t) => {
+  const mesh = await createMesh()
+  const served = await serveHbone(t, await mesh.issue('server'), (request) => {
+    request.accept().write(Buffer.alloc(4_000_000), () => request.stream.close(0))
+  })
+  const { stream } = await createPool(t).open(targetOf(served.port, await mesh.issue('client')), REQUEST)
+  const { ours, theirs } = await tcpPair(t)
+  theirs.pause()
+  // Stuck from the first byte on, whatever the kernel would buffer.
+  ours.cork()
+  const abort = new AbortController()
+  const done = pump(ours, stream, { sent: 0, received: 0 }, abort.signal)
+  await eventually('reset, with data left', () => stream.closed && stream.readableLength > 0)
+  abort.abort(new Error('enough'))
+  t.match(await done, { error: { message: 'enough' } })
+  t.ok(ours.destroyed && stream.destroyed)
+})

@@ -22,7 +22,16 @@ export interface HboneSettings {
   readonly responseTimeoutMs?: number | undefined
 }
 
-/** ztunnel's HTTP2_STREAM_WINDOW_SIZE: bandwidth-delay product of 3 Gbit/s at 10 ms. */
+/**
+ * ztunnel's HTTP2_STREAM_WINDOW_SIZE: bandwidth-delay product of 3 Gbit/s at 10 ms.
+ *
+ * It is also what a peer can make us hold for a tunnel whose reader is slow:
+ * node:http2 opens the connection's window again for whatever arrives, so that
+ * one slow stream does not stop the others, and only stream windows bound
+ * memory. A buffered frame costs some 200 bytes however small it is (measured),
+ * so a hostile peer that sends single bytes can fill 200 times the window.
+ * Where peers are not trusted that far, make the window smaller.
+ */
 export const STREAM_WINDOW_SIZE = 4 * 1024 * 1024
 /** ztunnel's HTTP2_CONNECTION_WINDOW_SIZE: four streams at full speed. */
 export const CONNECTION_WINDOW_SIZE = 16 * 1024 * 1024
