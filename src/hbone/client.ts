@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { peerIdentity, verifyServerIdentity } from '../identity/peer.ts'
 import { formatSpiffeId } from '../identity/spiffe-id.ts'
@@ -17,8 +18,11 @@ import {
 } from './settings.ts'
 
 export interface DialOptions {
-  /** Connecting or connected, to the peer's 15008; opened by the caller in the right network namespace. Owned from here on. */
-  readonly socket: Socket
+  /**
+   * Connecting or connected, to the peer's 15008; opened by the caller in the
+   * right network namespace. Or another tunnel's stream. Owned from here on.
+   */
+  readonly socket: Duplex
   /** What we present; its roots decide which servers are believed. */
   readonly svid: Svid
   /** Full SPIFFE URIs, of which the server must prove one. With none, every server is refused. */
@@ -50,9 +54,9 @@ export async function dialHbone(options: DialOptions): Promise<HboneConnection> 
   }
 }
 
-function connected(socket: Socket, ms: number, signal: AbortSignal | undefined): Promise<void> {
+function connected(socket: Duplex, ms: number, signal: AbortSignal | undefined): Promise<void> {
   // Not readyState: that is 'open' for a socket that was never connected, too.
-  if (!socket.pending && !socket.destroyed) return Promise.resolve()
+  if (!(socket instanceof Socket && socket.pending) && !socket.destroyed) return Promise.resolve()
   return withDeadline<void>(
     { ms, signal, error: () => timedOut(`no answer in ${ms} ms`) },
     (resolve, reject) => {

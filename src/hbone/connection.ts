@@ -5,7 +5,7 @@ import {
   constants,
   type IncomingHttpHeaders,
 } from 'node:http2'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { withDeadline } from './deadline.ts'
 import { type ConnectionEnds, connectionEnds } from './endpoint.ts'
 import { errorCode, errorText, HboneError } from './errors.ts'
@@ -28,13 +28,14 @@ export interface HboneStream {
   readonly headers: { readonly baggage?: string }
   /** Full SPIFFE URI that the peer proved. */
   readonly peerIdentity: string
-  /** The TCP connection below; undefined when that is gone already. */
+  /** The TCP connection below; undefined when that is gone already, and within another tunnel. */
   readonly connection: ConnectionEnds | undefined
 }
 
 export interface HboneConnectionOptions {
   readonly session: ClientHttp2Session
-  readonly socket: Socket
+  /** What it runs on: a TCP socket, or a stream of another tunnel. */
+  readonly socket: Duplex
   readonly settings: HboneSettings
   readonly peerIdentity: string
 }
@@ -46,7 +47,7 @@ export class HboneConnection {
   /** Called each time that the last stream has ended. */
   onIdle: () => void = ignore
   readonly #session: ClientHttp2Session
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #settings: HboneSettings
   readonly #closed: Promise<void>
   #streams = 0

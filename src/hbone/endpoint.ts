@@ -1,4 +1,5 @@
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** One end of a TCP connection. */
 export interface Endpoint {
@@ -13,8 +14,9 @@ export interface ConnectionEnds {
   readonly local: Endpoint
 }
 
-/** The ends of an accepted socket; undefined when it is gone already. */
-export function connectionEnds(socket: Socket): ConnectionEnds | undefined {
+/** The ends of a connected socket; undefined when it is gone already, or is no socket but a stream of a tunnel. */
+export function connectionEnds(socket: Duplex): ConnectionEnds | undefined {
+  if (!(socket instanceof Socket)) return undefined
   const peer = endpoint(socket.remoteAddress, socket.remotePort)
   const local = endpoint(socket.localAddress, socket.localPort)
   return peer === undefined || local === undefined ? undefined : { peer, local }

@@ -35,6 +35,20 @@ export function parseForwardedHost(header: string | undefined): string | undefin
   return undefined
 }
 
+/**
+ * Ours, on a request that the ztunnel of a workload sends on to the workload's
+ * waypoint: the full SPIFFE URI that the client proved to it, or `none` when
+ * the client proved nothing. A waypoint may believe it from the ztunnel of a
+ * workload that it serves, and from nobody else: anybody can write a header.
+ */
+export const CLIENT_IDENTITY_HEADER = 'x-ztunnel-client-identity'
+
+/** The value of `x-ztunnel-client-identity` for a client that proved nothing. */
+export const NO_CLIENT_IDENTITY = 'none'
+
+/** On the inner request of double HBONE: the network that the client is in. */
+export const FORWARDED_NETWORK_HEADER = 'x-forwarded-network'
+
 /** A new random trace, not sampled. */
 export function makeTraceparent(): Traceparent {
   const hex = randomBytes(24).toString('hex')

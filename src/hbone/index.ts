@@ -10,12 +10,16 @@ export { type ConnectRequest, HboneConnection, type HboneStream } from './connec
 export type { ConnectionEnds, Endpoint } from './endpoint.ts'
 export { HboneError, type HboneErrorCode } from './errors.ts'
 export {
+  CLIENT_IDENTITY_HEADER,
+  FORWARDED_NETWORK_HEADER,
   formatForwarded,
   makeTraceparent,
+  NO_CLIENT_IDENTITY,
   parseForwardedHost,
   parseTraceparent,
   type Traceparent,
 } from './headers.ts'
+export { type InnerTunnelOptions, openInnerTunnel } from './inner-tunnel.ts'
 export { HbonePool, type HbonePoolOptions } from './pool.ts'
 export type { PoolDump } from './pool-key.ts'
 export type { PoolTarget } from './pool-target.ts'

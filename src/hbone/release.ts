@@ -28,8 +28,7 @@ export function release(stream: Duplex): void {
 /** Cuts a stream off at once: RST_STREAM, or a closed socket. */
 export function abandon(stream: Duplex): void {
   if (stream.destroyed) return
-  // RST_STREAM waits for room in the connection, and for a reader if the peer
-  // has reset the stream before: we do not.
+  // RST_STREAM waits for room in the connection; we do not.
   if (isHttp2Stream(stream)) stream.close(constants.NGHTTP2_CANCEL)
   stream.destroy()
 }

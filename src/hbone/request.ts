@@ -4,6 +4,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts'
 import { type Authority, parseAuthority } from './authority.ts'
 import type { ConnectionEnds, Endpoint } from './endpoint.ts'
 import { HboneError } from './errors.ts'
+import { CLIENT_IDENTITY_HEADER, FORWARDED_NETWORK_HEADER } from './headers.ts'
 
 /** The headers of a CONNECT that mean something in HBONE, as they came. All are hints: a peer can write anything. */
 export interface HboneHeaders {
@@ -12,6 +13,8 @@ export interface HboneHeaders {
   readonly traceparent?: string | undefined
   /** Network of the client, on the inner request of double HBONE. */
   readonly xForwardedNetwork?: string | undefined
+  /** `x-ztunnel-client-identity`, as written; see `CLIENT_IDENTITY_HEADER` for who may be believed. */
+  readonly clientIdentity?: string | undefined
 }
 
 /** A CONNECT that a peer sent us. Exactly one of `accept` and `refuse` must be called. */
@@ -56,7 +59,8 @@ export function receiveRequest(
       baggage: text(headers['baggage']),
       forwarded: text(headers['forwarded']),
       traceparent: text(headers['traceparent']),
-      xForwardedNetwork: text(headers['x-forwarded-network']),
+      xForwardedNetwork: text(headers[FORWARDED_NETWORK_HEADER]),
+      clientIdentity: text(headers[CLIENT_IDENTITY_HEADER]),
     },
     peer: { ...ends.peer, identity },
     local: ends.local,

@@ -1,5 +1,5 @@
 import type { Http2Session } from 'node:http2'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** For GOAWAY and close_notify to leave, milliseconds. */
 const CLOSE_GRACE_MS = 1000
@@ -10,7 +10,7 @@ const CLOSE_GRACE_MS = 1000
  * which never happens when the peer is dead. So the socket below is destroyed
  * after a moment.
  */
-export function closeSession(session: Http2Session, socket: Socket): void {
+export function closeSession(session: Http2Session, socket: Duplex): void {
   if (!session.destroyed) session.destroy()
   if (socket.destroyed) return
   const timer = setTimeout(() => socket.destroy(), CLOSE_GRACE_MS)
