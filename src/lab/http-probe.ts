@@ -1,5 +1,5 @@
 import { get } from 'node:http'
-import { Socket } from 'node:net'
+import { isIPv6, Socket } from 'node:net'
 import { type NetworkNamespace, openTcpSocket } from '../linux/index.ts'
 
 export interface ProbeResponse {
@@ -31,7 +31,7 @@ export function httpGetIn(
 
 /** A TCP connection that starts in a network namespace. */
 export function connectIn(namespace: NetworkNamespace, host: string, port: number): Socket {
-  const fd = namespace.run(() => openTcpSocket({ family: 4 }))
+  const fd = namespace.run(() => openTcpSocket({ family: isIPv6(host) ? 6 : 4 }))
   return new Socket({ fd, readable: true, writable: true, ...MANUAL_START }).connect({ host, port })
 }
 

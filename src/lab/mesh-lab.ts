@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { applyRedirection } from '../linux/index.ts'
@@ -56,6 +57,8 @@ export interface Target {
   readonly to: string
   readonly by: 'pod' | 'service'
   readonly port: 'http' | 'tcp'
+  /** Which of its addresses; default IPv4 where it has one. */
+  readonly family?: 4 | 6
 }
 
 /**
@@ -144,23 +147,24 @@ export class MeshLab implements AsyncDisposable {
   }
 
   /** Address and port of a target. */
-  resolve({ to, by, port }: Target): { host: string; port: number } {
+  resolve({ to, by, port, family }: Target): { host: string; port: number } {
     const { outside, pods, services } = this.topology
-    if (to === outside.name) return { host: outside.address, port: port === 'http' ? 8000 : 9000 }
+    if (to === outside.name)
+      return { host: family === 6 ? outside.ipv6 : outside.address, port: port === 'http' ? 8000 : 9000 }
     const [namespace, name] = to.split('/')
     if (by === 'service') {
       const service = services.find(
         (candidate) => candidate.namespace === namespace && candidate.name === name,
       )
       if (service === undefined) throw new LabError('unknown-namespace', `the lab has no service ${to}`)
-      return { host: service.address, port: port === 'http' ? 80 : 9000 }
+      return { host: addressOf(service, family), port: port === 'http' ? 80 : 9000 }
     }
     const pod = pods.find(({ id }) => id === to)
     const number = pod?.ports[port]
     if (pod === undefined || number === undefined) {
       throw new LabError('unknown-namespace', `the lab has no pod ${to} with a port named ${port}`)
     }
-    return { host: pod.address, port: number }
+    return { host: addressOf(pod, family), port: number }
   }
 
   /** Text that occurs nowhere else: found on a wire, the connection that carries it is in the clear. */
@@ -228,6 +232,16 @@ export class MeshLab implements AsyncDisposable {
     const exclusion = ['-d', `${this.topology.controlPlane.address}/32`, '-p', 'tcp', '-j', 'ACCEPT']
     await runCommand('iptables', ['-w', '-t', 'nat', '-I', 'OUTPUT', '1', ...exclusion], { namespace })
   }
+}
+
+/** An address that the target does not have is no answer: the caller would test the other family. */
+function addressOf(
+  { address, addresses }: { readonly address: string; readonly addresses: readonly string[] },
+  family: 4 | 6 | undefined,
+): string {
+  const found = family === undefined ? address : addresses.find((candidate) => isIP(candidate) === family)
+  if (found !== undefined) return found
+  throw new LabError('unknown-namespace', `the lab has no IPv${family} address beside ${address}`)
 }
 
 /** Measures the phases of a start. */

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { isIPv4, isIPv6 } from 'node:net'
 import { NetworkNamespace } from '../linux/index.ts'
 import { type CommandOptions, runCommand } from './command.ts'
 import { FABRIC, type LabNode, type LabPod, type Topology } from './topology.ts'
@@ -53,7 +54,7 @@ export async function createNetwork(topology: Topology): Promise<LabNetwork> {
 
 /** The name of a pod's link on its node, from the last number of its address: `pod-10`. */
 export function podLink(pod: LabPod): string {
-  return `pod-${pod.address.split('.').at(-1)}`
+  return `pod-${pod.address.split(/[.:]/).at(-1)}`
 }
 
 /** All links at once; both ends are made where they belong. */
@@ -69,9 +70,9 @@ function planLinks(topology: Topology): readonly string[] {
 
 /** `ip` lines by namespace. */
 function planNetwork(topology: Topology): ReadonlyMap<string, readonly string[]> {
-  const { nodes, pods, controlPlane, outside } = topology
+  const { nodes, pods, controlPlane, outside, dualStack } = topology
   const machines = [...nodes, controlPlane, outside].map(({ name }) => name)
-  const podRoutes = nodes.map(({ podCidr, address }) => `route add ${podCidr} via ${address}`)
+  const podRoutes = nodes.flatMap((node) => podRoute(node, dualStack))
   const plan = new Map<string, readonly string[]>()
   plan.set(FABRIC, [
     'link set lo up',
@@ -80,48 +81,81 @@ function planNetwork(topology: Topology): ReadonlyMap<string, readonly string[]>
     ...machines.flatMap((name) => [`link set ${name} master br0`, `link set ${name} up`]),
   ])
   for (const node of nodes) plan.set(node.name, planNode(node, topology))
-  plan.set(controlPlane.name, [...uplink(controlPlane.address, 'eth0'), ...podRoutes])
+  plan.set(controlPlane.name, [
+    ...uplink(controlPlane.address, 'eth0'),
+    ...uplink6(controlPlane, topology),
+    ...podRoutes,
+  ])
   plan.set(outside.name, [
     ...uplink(outside.address, 'eth0'),
+    ...uplink6(outside, topology),
     'route add 172.18.0.0/24 dev eth0',
+    ...(dualStack ? [`route add ${FABRIC_CIDR6} dev eth0`] : []),
     ...podRoutes,
   ])
   for (const pod of pods) {
-    const gateway = nodes.find(({ name }) => name === pod.node)?.gateway ?? ''
-    plan.set(pod.netns, planPod(pod, gateway))
+    const node = nodes.find(({ name }) => name === pod.node)
+    if (node !== undefined) plan.set(pod.netns, planPod(pod, node))
   }
   return plan
 }
 
 /** Pods are reached by a route each, as Kubernetes' simple network plug-ins do it, so that nothing depends on ARP. */
-function planNode(node: LabNode, { nodes, pods, outside }: Topology): readonly string[] {
+function planNode(node: LabNode, topology: Topology): readonly string[] {
+  const { nodes, pods, outside, dualStack } = topology
   const local = pods.filter((pod) => pod.node === node.name)
   const others = nodes.filter((other) => other !== node)
   return [
     ...uplink(node.address, 'eth0'),
+    ...uplink6({ ipv6: node.ipv6.address }, topology),
     `route add ${outside.address.replace(/\d+$/, '0')}/24 dev eth0`,
-    ...others.map(({ podCidr, address }) => `route add ${podCidr} via ${address}`),
+    ...(dualStack ? [`route add ${outside.ipv6.replace(/\w+$/, '')}/64 dev eth0`] : []),
+    ...others.flatMap((other) => podRoute(other, dualStack)),
     ...local.flatMap((pod) => [
       `link set ${podLink(pod)} up`,
       `address add ${node.gateway}/32 dev ${podLink(pod)}`,
-      `route add ${pod.address}/32 dev ${podLink(pod)}`,
+      ...(dualStack ? [`address add ${node.ipv6.gateway}/128 dev ${podLink(pod)} nodad`] : []),
+      ...pod.addresses.map((address) => `route add ${host(address)} dev ${podLink(pod)}`),
     ]),
   ]
 }
 
 /** Also a neighbour on the same node is reached through the node: a pod is alone on its link. */
-function planPod(pod: LabPod, gateway: string): readonly string[] {
+function planPod(pod: LabPod, node: LabNode): readonly string[] {
+  const has = (family: (address: string) => boolean): boolean => pod.addresses.some(family)
+  const gateways = [...(has(isIPv4) ? [node.gateway] : []), ...(has(isIPv6) ? [node.ipv6.gateway] : [])]
   return [
     'link set lo up',
-    `address add ${pod.address}/32 dev eth0`,
+    ...pod.addresses.map(
+      (address) => `address add ${host(address)} dev eth0${isIPv6(address) ? ' nodad' : ''}`,
+    ),
     'link set eth0 up',
-    `route add ${gateway}/32 dev eth0 scope link`,
-    `route add default via ${gateway} dev eth0`,
+    ...gateways.flatMap((gateway) => [
+      `route add ${host(gateway)} dev eth0${isIPv6(gateway) ? '' : ' scope link'}`,
+      `route add ${isIPv6(gateway) ? '::/0' : 'default'} via ${gateway} dev eth0`,
+    ]),
   ]
+}
+
+/** The way to a node's pods. */
+function podRoute(node: LabNode, dualStack: boolean): readonly string[] {
+  return [
+    `route add ${node.podCidr} via ${node.address}`,
+    ...(dualStack ? [`route add ${node.ipv6.podCidr} via ${node.ipv6.address}`] : []),
+  ]
+}
+
+function host(address: string): string {
+  return `${address}/${isIPv6(address) ? 128 : 32}`
 }
 
 function uplink(address: string, link: string): readonly string[] {
   return ['link set lo up', `address add ${address}/24 dev ${link}`, `link set ${link} up`]
+}
+
+/** `nodad`: duplicate address detection would hold the address back for a second, and there are no duplicates. */
+function uplink6({ ipv6 }: { readonly ipv6: string }, { dualStack }: Topology): readonly string[] {
+  return dualStack ? [`address add ${ipv6}/64 dev eth0 nodad`] : []
 }
 
 /**
@@ -132,8 +166,13 @@ function uplink(address: string, link: string): readonly string[] {
 function setKernelSwitches(namespace: NetworkNamespace): void {
   namespace.run(() => {
     for (const [path, value] of KERNEL_SWITCHES) writeFileSync(`/proc/sys/net/${path}`, value)
+    // Absent where the kernel was started without IPv6; a lab of IPv4 does without.
+    if (existsSync(IPV6_FORWARDING)) writeFileSync(IPV6_FORWARDING, '1')
   })
 }
+
+const FABRIC_CIDR6 = 'fd00:172:18::/64'
+const IPV6_FORWARDING = '/proc/sys/net/ipv6/conf/all/forwarding'
 
 const KERNEL_SWITCHES: readonly (readonly [string, string])[] = [
   ['ipv4/ip_forward', '1'],

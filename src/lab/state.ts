@@ -76,10 +76,13 @@ async function issueTokens(state: LabState, { nodes, pods }: Topology): Promise<
 /** The lab has no DNS server: each service has its names in a file, as far as `svc.cluster.local`. */
 function hostsFile({ services, pods, outside }: Topology): string {
   const lines = ['127.0.0.1 localhost', `${outside.address} outside`]
-  for (const { name, namespace, hostname, address } of services) {
-    lines.push(`${address} ${name}.${namespace} ${name}.${namespace}.svc ${hostname}`)
+  for (const { name, namespace, hostname, addresses } of services) {
+    for (const address of addresses)
+      lines.push(`${address} ${name}.${namespace} ${name}.${namespace}.svc ${hostname}`)
   }
-  for (const pod of pods) lines.push(`${pod.address} ${pod.name}.${pod.namespace}.pod`)
+  for (const { addresses, name, namespace } of pods) {
+    for (const address of addresses) lines.push(`${address} ${name}.${namespace}.pod`)
+  }
   return `${lines.join('\n')}\n`
 }
 

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import {
   isCaptured,
   type KubernetesObjects,
@@ -16,6 +17,8 @@ export interface LabNode {
   readonly podCidr: string
   /** The node's own address in the pod subnet: the pods' default route. */
   readonly gateway: string
+  /** The same three in IPv6; in use where {@link Topology.dualStack}. */
+  readonly ipv6: { readonly address: string; readonly podCidr: string; readonly gateway: string }
 }
 
 /** How a pod takes part in the mesh. */
@@ -30,7 +33,10 @@ export interface LabPod {
   readonly name: string
   readonly serviceAccount: string
   readonly node: string
+  /** Its first IPv4 address, or its only IPv6 one. */
   readonly address: string
+  /** All, in the manifest's order. */
+  readonly addresses: readonly string[]
   readonly mode: PodMode
   /** A sidecar that terminates HBONE by itself. */
   readonly nativeTunnel: boolean
@@ -43,13 +49,18 @@ export interface LabService {
   readonly hostname: string
   readonly namespace: string
   readonly name: string
+  /** Its first IPv4 address, or its only IPv6 one. */
   readonly address: string
+  /** All, in the manifest's order. */
+  readonly addresses: readonly string[]
 }
 
 /** A machine on the fabric that is no node. */
 export interface LabHost {
   readonly name: string
   readonly address: string
+  /** In use where {@link Topology.dualStack}. */
+  readonly ipv6: string
 }
 
 export interface Topology {
@@ -58,14 +69,20 @@ export interface Topology {
   readonly services: readonly LabService[]
   readonly controlPlane: LabHost
   readonly outside: LabHost
+  /** Some pod has an IPv6 address: every machine then has one too. */
+  readonly dualStack: boolean
 }
 
 /** The fabric's namespace: one bridge, every node, nothing else. */
 export const FABRIC = 'fabric'
 /** Where the config server answers xDS and CA requests. */
-export const CONTROL_PLANE: LabHost = { name: 'control-plane', address: '172.18.0.10' }
-/** A server that is in no mesh (203.0.113.0/24 is TEST-NET-3, RFC 5737). */
-export const OUTSIDE: LabHost = { name: 'outside', address: '203.0.113.10' }
+export const CONTROL_PLANE: LabHost = {
+  name: 'control-plane',
+  address: '172.18.0.10',
+  ipv6: 'fd00:172:18::10',
+}
+/** A server that is in no mesh (203.0.113.0/24 is TEST-NET-3, RFC 5737; 2001:db8::/32 is its like, RFC 3849). */
+export const OUTSIDE: LabHost = { name: 'outside', address: '203.0.113.10', ipv6: '2001:db8::10' }
 /** Ports of the application on the outside host. */
 export const OUTSIDE_PORTS = { http: 8000, tcp: 9000 } as const
 
@@ -75,6 +92,11 @@ export const NODES: readonly LabNode[] = ['a', 'b', 'c', 'd'].map((letter, index
   address: `172.18.0.${11 + index}`,
   podCidr: `10.244.${1 + index}.0/24`,
   gateway: `10.244.${1 + index}.1`,
+  ipv6: {
+    address: `fd00:172:18::${11 + index}`,
+    podCidr: `fd00:10:244:${1 + index}::/64`,
+    gateway: `fd00:10:244:${1 + index}::1`,
+  },
 }))
 
 /** Reads the pods and services of a folder of Kubernetes YAML. Throws LabError `bad-manifest`. */
@@ -86,7 +108,14 @@ export async function loadTopology(manifests: string): Promise<Topology> {
     throw new LabError('bad-manifest', `${manifests} cannot be used:\n${lines.join('\n')}`)
   }
   const pods = [...objects.pods.values()].map((pod) => toLabPod(pod, objects))
-  return { nodes: NODES, pods, services: servicesOf(objects), controlPlane: CONTROL_PLANE, outside: OUTSIDE }
+  return {
+    nodes: NODES,
+    pods,
+    services: servicesOf(objects),
+    controlPlane: CONTROL_PLANE,
+    outside: OUTSIDE,
+    dualStack: pods.some(({ addresses }) => addresses.some(isIPv6)),
+  }
 }
 
 /** Every network namespace of the lab but the fabric, by the name that a user types. */
@@ -107,7 +136,8 @@ export function namespaceOf(topology: Topology, name: string): string {
 function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {
   const { namespace, name } = pod.metadata
   const id = `${namespace}/${name}`
-  const address = pod.status.podIPs[0]
+  const addresses = pod.status.podIPs
+  const address = preferred(addresses)
   const node = NODES.find((candidate) => candidate.name === pod.spec.nodeName)
   if (address === undefined)
     throw new LabError('bad-manifest', `pod ${id} has no status.podIP: the lab needs fixed ones`)
@@ -115,12 +145,7 @@ function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {
     const known = NODES.map((candidate) => candidate.name).join(', ')
     throw new LabError('bad-manifest', `pod ${id} is on node "${pod.spec.nodeName}"; the lab has ${known}`)
   }
-  if (!address.startsWith(node.gateway.slice(0, -1))) {
-    throw new LabError(
-      'bad-manifest',
-      `pod ${id} has ${address}, which is not in ${node.podCidr} of ${node.name}`,
-    )
-  }
+  requireInSubnet(id, addresses, node)
   const port = (portName: string): number | undefined =>
     pod.spec.ports.find((candidate) => candidate.name === portName)?.containerPort
   const [http, tcp] = [port('http'), port('tcp')]
@@ -132,10 +157,24 @@ function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {
     serviceAccount: pod.spec.serviceAccountName,
     node: node.name,
     address,
+    addresses,
     mode: modeOf(pod, objects),
     nativeTunnel: pod.metadata.labels[TUNNEL_LABEL] === 'http',
     ports: { ...(http === undefined ? {} : { http }), ...(tcp === undefined ? {} : { tcp }) },
   }
+}
+
+function requireInSubnet(id: string, addresses: readonly string[], node: LabNode): void {
+  for (const address of addresses) {
+    const { gateway, podCidr } = isIPv6(address) ? node.ipv6 : node
+    if (address.startsWith(gateway.slice(0, -1))) continue
+    throw new LabError('bad-manifest', `pod ${id} has ${address}, which is not in ${podCidr} of ${node.name}`)
+  }
+}
+
+/** IPv4 first: what the lab shows and dials unless it is asked for the other. */
+function preferred(addresses: readonly string[]): string | undefined {
+  return addresses.find((address) => !isIPv6(address)) ?? addresses[0]
 }
 
 /** A sidecar wins over the namespace's ambient label, as in Istio. */
@@ -146,9 +185,10 @@ function modeOf(pod: Pod, objects: KubernetesObjects): PodMode {
 
 function servicesOf(objects: KubernetesObjects): readonly LabService[] {
   return [...objects.services.values()].flatMap(({ metadata, spec }) => {
-    const address = spec.clusterIPs[0]
+    const addresses = spec.clusterIPs
+    const address = preferred(addresses)
     if (address === undefined) return []
     const { namespace, name } = metadata
-    return [{ namespace, name, address, hostname: `${name}.${namespace}.svc.cluster.local` }]
+    return [{ namespace, name, address, addresses, hostname: `${name}.${namespace}.svc.cluster.local` }]
   })
 }

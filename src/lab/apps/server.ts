@@ -30,7 +30,7 @@ function serveHttp(name: string, port: number): Promise<void> {
   const server = createHttpServer((request, response) => {
     respond(name, request, response).catch((error: unknown) => response.destroy(error as Error))
   })
-  return new Promise((resolve) => server.listen(port, '0.0.0.0', resolve))
+  return new Promise((resolve) => server.listen(port, resolve))
 }
 
 async function respond(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -40,7 +40,7 @@ async function respond(name: string, request: IncomingMessage, response: ServerR
   const received = await digest(request)
   const answer = {
     app: name,
-    from: request.socket.remoteAddress,
+    from: remoteAddress(request.socket),
     method: request.method,
     path: request.url,
     headers: request.headers,
@@ -102,11 +102,17 @@ function serveTcp(name: string, port: number): Promise<void> {
     socket.on('error', () => socket.destroy())
     socket.write(`220 ${name} ready\n`)
     digest(socket).then(
-      (received) => socket.end(`${JSON.stringify({ app: name, from: socket.remoteAddress, ...received })}\n`),
+      (received) =>
+        socket.end(`${JSON.stringify({ app: name, from: remoteAddress(socket), ...received })}\n`),
       () => socket.destroy(),
     )
   })
-  return new Promise((resolve) => server.listen(port, '0.0.0.0', resolve))
+  return new Promise((resolve) => server.listen(port, resolve))
+}
+
+/** A dual-stack listener shows IPv4 clients as IPv4-mapped IPv6. */
+function remoteAddress({ remoteAddress }: Socket): string | undefined {
+  return remoteAddress?.replace(/^::ffff:/, '')
 }
 
 /** How much of a request comes back in the answer. */
