@@ -28,5 +28,10 @@ export async function openInnerTunnel(outer: Duplex, options: InnerTunnelOptions
   const { svid, expectedIdentities, request, settings, signal } = options
   const connection = await dialHbone({ socket: outer, svid, expectedIdentities, settings, signal })
   connection.onIdle = () => void connection.drain()
-  return connection.request(request, signal)
+  try {
+    return await connection.request(request, signal)
+  } catch (error) {
+    connection.close()
+    throw error
+  }
 }
