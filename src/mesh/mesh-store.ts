@@ -129,6 +129,10 @@ export class MeshStore implements MeshView {
     return this.#services.byAddress(address, clientNamespace)
   }
 
+  servicesByHostname(hostname: string): readonly Service[] {
+    return this.#services.allByHostname(hostname)
+  }
+
   serviceByHostname(hostname: string, clientNamespace: string | undefined): Service | undefined {
     return this.#services.byHostname(hostname, clientNamespace)
   }

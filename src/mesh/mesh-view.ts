@@ -24,6 +24,8 @@ export interface MeshView {
   serviceByAddress(address: NetworkAddress, clientNamespace: string | undefined): Service | undefined
   /** Best service for a hostname as a client of `clientNamespace` sees it. */
   serviceByHostname(hostname: string, clientNamespace: string | undefined): Service | undefined
+  /** All services with a hostname, whoever may see them; `bestService` chooses. */
+  servicesByHostname(hostname: string): readonly Service[]
   /** A workload by hostname within a namespace. */
   workloadByHostname(namespace: string, hostname: string): Workload | undefined
   /** Those that the service's health policy lets through. Not to be kept: ask again after a change. */

@@ -34,6 +34,11 @@ export class ServiceIndex {
     return this.#byKey.get(key)
   }
 
+  /** All that have this hostname, whoever may see them, in the order of their arrival. */
+  allByHostname(hostname: string): readonly Service[] {
+    return this.#byHostname.all(hostname)
+  }
+
   byHostname(hostname: string, clientNamespace: string | undefined): Service | undefined {
     return bestService(this.#byHostname.all(hostname), clientNamespace)
   }
@@ -95,20 +100,26 @@ function virtualAddresses(service: Service): Iterable<{ network: string; text: s
   return found.values()
 }
 
-/** wire/ztunnel 3.14: the client's own namespace, then the last canonical one, then the first to arrive. */
-function bestService(
+/**
+ * Of those that the client may see: the one of its own namespace, then the last canonical one, then the first of the
+ * preferred namespace (DNS has one, routing none), then the first to arrive (wire/ztunnel 3.14).
+ */
+export function bestService(
   candidates: readonly Service[],
   clientNamespace: string | undefined,
+  preferredNamespace?: string,
 ): Service | undefined {
   let canonical: Service | undefined
+  let preferred: Service | undefined
   let first: Service | undefined
   for (const service of candidates) {
     if (!isVisible(service, clientNamespace)) continue
     if (service.namespace === clientNamespace) return service
     if (service.canonical) canonical = service
+    if (service.namespace === preferredNamespace) preferred ??= service
     first ??= service
   }
-  return canonical ?? first
+  return canonical ?? preferred ?? first
 }
 
 /** wire/ztunnel 3.14: own namespace, then prefix length, then canonical, then the first to arrive. */
