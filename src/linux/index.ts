@@ -26,3 +26,5 @@ export {
   setUserTimeout,
   socketFd,
 } from './tcp-socket.ts'
+export type { BindUdpOptions } from './udp-socket.ts'
+export { bindUdp } from './udp-socket.ts'
