@@ -24,6 +24,8 @@ function routeOutcome(route: Route): string {
   switch (route.kind) {
     case 'hbone':
       return `HBONE to ${route.via} ${formatSocketAddress(route.dial)}, CONNECT ${route.authority}, expecting ${route.expectedIdentities.join(' or ')}`
+    case 'double-hbone':
+      return `HBONE to gateway ${formatSocketAddress(route.dial)}, expecting ${route.expectedIdentities.join(' or ')}, and within it HBONE, CONNECT ${route.authority}, expecting ${route.innerIdentities.join(' or ')}`
     case 'tcp':
       return `TCP to ${formatSocketAddress(route.dial)}`
     case 'passthrough':

@@ -26,6 +26,9 @@ export type LoadBalanceResult =
   | { readonly kind: 'chosen'; readonly workload: Workload; readonly port: number; readonly reason: string }
   | { readonly kind: 'none'; readonly reason: string }
 
+/** Hears of a choice: what it was made of, and what came of it. Must not throw. */
+export type LoadBalanceListener = (input: LoadBalanceInput, result: LoadBalanceResult) => void
+
 /** Chooses one endpoint of a service (wire/ztunnel 3.11). */
 export function chooseEndpoint(input: LoadBalanceInput): LoadBalanceResult {
   const { service, endpoints, port, resolution, random } = input

@@ -260,14 +260,23 @@ t.test('3.10 an instance of a waypoint service is itself the waypoint, healthy o
 t.test('3.9 another network', async (t) => {
   const remote = aWorkload({ ...server, network: 'far', networkGateway: atAddress('1.2.3.4') })
   const gateway = aWorkload({ name: 'gateway', addresses: ['1.2.3.4'] })
-  const route = go(mesh(service, remote, gateway), '10.96.0.1:80')
+  const vouched = { ...service, subjectAltNames: [`${ID}/far`] }
+  const route = go(mesh(vouched, remote, gateway), '10.96.0.1:80')
   t.match(route, {
-    kind: 'refused',
-    code: 'unsupported',
-    message: /1\.2\.3\.4:15008/,
+    kind: 'double-hbone',
+    dial: { address: '1.2.3.4', port: 15_008 },
+    authority: 'server.default.svc.cluster.local:80',
+    expectedIdentities: [`${ID}/gateway`],
+    innerIdentities: [`${ID}/far`],
+    service: { name: 'server' },
     workload: { name: 'gateway' },
   })
-  t.equal(stepNames(route).at(-1), 'network-gateway')
+  t.same(stepNames(route).slice(-2), ['network-gateway', 'destination'])
+  t.match(
+    go(mesh(service, remote, gateway), '10.96.0.1:80'),
+    { code: 'no-service-identities', message: /no identity to expect of default\/server/ },
+    'without an identity to expect nobody behind the gateway could be believed (surprise 7)',
+  )
   t.match(go(mesh(service, remote), '10.96.0.1:80'), {
     code: 'unknown-network-gateway',
     message: /^unknown network gateway: /,
@@ -289,10 +298,19 @@ t.test('3.5a a waypoint in another network', async (t) => {
     networkGateway: atAddress('1.2.3.4'),
   })
   const gateway = aWorkload({ name: 'gateway', addresses: ['1.2.3.4'] })
-  const bound = { ...service, waypoint: atAddress('10.5.0.1', 'far') }
-  t.match(go(mesh(bound, server, waypoint, gateway), '10.96.0.1:80'), {
-    code: 'unsupported',
-    message: /wp.*gateway/,
+  const bound = { ...service, waypoint: atAddress('10.5.0.9', 'far') }
+  const waypoints = aService({
+    name: 'wp',
+    addresses: [{ network: 'far', address: '10.5.0.9' }],
+    ports: [aPort(15_008, 15_008)],
+    subjectAltNames: [`${ID}/wp`],
+  })
+  const instance = { ...waypoint, services: listing(waypoints) }
+  t.match(go(mesh(bound, server, waypoints, instance, gateway), '10.96.0.1:80'), {
+    kind: 'double-hbone',
+    dial: { address: '1.2.3.4' },
+    authority: 'server.default.svc.cluster.local:80',
+    innerIdentities: [`${ID}/wp`],
   })
 })
 

@@ -1,10 +1,10 @@
 import { formatSocketAddress, isLoopback } from './addresses.ts'
-import { chooseWeighted } from './load-balancer.ts'
+import { chooseWeighted, type LoadBalanceListener } from './load-balancer.ts'
 import type { MeshView } from './mesh-view.ts'
 import type { GatewayAddress, Service, Workload } from './model.ts'
 import { formatGateway, serviceKey } from './names.ts'
 import type { Route, RouteRefusal, RouteStep, SocketAddress } from './route.ts'
-import { endpointRoute, passthroughRoute, refusedRoute, waypointRoute } from './routes.ts'
+import { endpointRoute, gatewayRoute, passthroughRoute, refusedRoute, waypointRoute } from './routes.ts'
 import { findUpstream, gatewayUpstream, isGatewayInstance, type Upstream } from './upstream.ts'
 
 export interface ResolveOutboundInput {
@@ -18,6 +18,8 @@ export interface ResolveOutboundInput {
   readonly random: () => number
   /** Ports on which this proxy itself listens. */
   readonly illegalPorts: ReadonlySet<number>
+  /** Told of every choice among a service's endpoints on the way, for who wants to know all candidates. */
+  readonly onLoadBalance?: LoadBalanceListener | undefined
 }
 
 /**
@@ -78,7 +80,7 @@ function viaServiceWaypoint(decision: Decision, service: Service): Route | undef
   const waypoint = resolveWaypoint(decision, gateway, service)
   if ('kind' in waypoint) return waypoint
   if (waypoint.workload.network !== decision.input.source.network) {
-    return acrossNetworks(decision, service, waypoint.workload)
+    return acrossNetworks(decision, service, waypoint)
   }
   return waypointRoute(decision.steps, waypoint, service, decision.input.destination)
 }
@@ -95,6 +97,7 @@ function resolveWaypoint(
     requested: input.destination.address,
     resolution: 'waypoint',
     random: input.random,
+    onLoadBalance: input.onLoadBalance,
   })
   if (found.kind === 'found') {
     const { workload, port } = found.upstream
@@ -108,12 +111,19 @@ function resolveWaypoint(
 
 function viaUpstream(decision: Decision, service: Service | undefined): Route {
   const { mesh, input } = decision
-  const { source, destination, random } = input
+  const { source, destination, random, onLoadBalance } = input
   const found = findUpstream(
     mesh,
     // The source's own network, not the configured one (wire/ztunnel 3.7).
     { network: source.network, address: destination.address },
-    { source, port: destination.port, requested: destination.address, resolution: 'standard', random },
+    {
+      source,
+      port: destination.port,
+      requested: destination.address,
+      resolution: 'standard',
+      random,
+      onLoadBalance,
+    },
   )
   if (found.kind !== 'found') {
     note(decision, 'upstream-lookup', found.reason)
@@ -121,8 +131,7 @@ function viaUpstream(decision: Decision, service: Service | undefined): Route {
   }
   const { upstream } = found
   note(decision, 'upstream-lookup', `${upstream.workload.uid} port ${upstream.port}: ${found.reason}`)
-  if (upstream.workload.network !== source.network)
-    return acrossNetworks(decision, service, upstream.workload)
+  if (upstream.workload.network !== source.network) return acrossNetworks(decision, service, upstream)
   const behindWaypoint = service === undefined ? viaWorkloadWaypoint(decision, upstream.workload) : undefined
   return behindWaypoint ?? endpointRoute(decision.steps, upstream, service, destination.address)
 }
@@ -139,12 +148,12 @@ function withoutUpstream(decision: Decision, service: Service | undefined, reaso
 }
 
 /**
- * Finds the gateway to another network (wire/ztunnel 3.9). The tunnel through
- * it, HBONE within HBONE, is not built yet, so every outcome is a refusal:
- * plain HBONE to an address of another network would reach a stranger.
+ * Through the gateway of the upstream's network (wire/ztunnel 3.9), or not at
+ * all: its address would reach a stranger in this one.
  */
-function acrossNetworks(decision: Decision, service: Service | undefined, workload: Workload): Route {
-  const { mesh, input } = decision
+function acrossNetworks(decision: Decision, service: Service | undefined, upstream: Upstream): Route {
+  const { mesh, input, steps } = decision
+  const { workload } = upstream
   if (service === undefined) {
     const message = `no service for target address: ${formatSocketAddress(input.destination)}`
     return refuse(decision, 'no-service-for-target-address', message)
@@ -159,6 +168,7 @@ function acrossNetworks(decision: Decision, service: Service | undefined, worklo
     requested: input.destination.address,
     resolution: 'standard',
     random: input.random,
+    onLoadBalance: input.onLoadBalance,
   })
   if (found.kind !== 'found') {
     const message = `unknown network gateway: ${formatGateway(gateway)}: ${found.reason}`
@@ -170,8 +180,7 @@ function acrossNetworks(decision: Decision, service: Service | undefined, worklo
     'network-gateway',
     `${workload.uid} is in network "${workload.network}", behind gateway ${name}`,
   )
-  const message = `double HBONE is not supported: ${workload.uid} is in network "${workload.network}" and reachable only through gateway ${name}`
-  return refuse(decision, 'unsupported', message, service, found.upstream.workload)
+  return gatewayRoute(steps, found.upstream, upstream, service, input.destination)
 }
 
 /** Undefined when the workload has no waypoint, or the source is that waypoint (wire/ztunnel 3.10). */

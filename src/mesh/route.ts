@@ -47,6 +47,19 @@ export type Route =
       readonly via: 'endpoint' | 'waypoint'
       readonly dns?: DnsTarget
     })
+  /** A tunnel to another network's gateway, and within it a tunnel to the far endpoint (wire/ztunnel 3.9). */
+  | (RouteBase & {
+      readonly kind: 'double-hbone'
+      /** The gateway. */
+      readonly dial: SocketAddress
+      /** `:authority` of both CONNECTs: the service's hostname and the port that the client dialled. */
+      readonly authority: string
+      /** Full SPIFFE ids, any of which the gateway must prove. */
+      readonly expectedIdentities: readonly string[]
+      /** Full SPIFFE ids, any of which the far endpoint must prove: those that its service vouches for. Never empty. */
+      readonly innerIdentities: readonly string[]
+      readonly dns?: DnsTarget
+    })
   | (RouteBase & { readonly kind: 'tcp'; readonly dial: SocketAddress; readonly dns?: DnsTarget })
   /** Not of this mesh: raw TCP to where the client wanted to go. */
   | (RouteBase & { readonly kind: 'passthrough'; readonly dial: SocketAddress })
@@ -64,4 +77,4 @@ export type RouteRefusal =
   | 'no-valid-destination'
   | 'unknown-network-gateway'
   | 'no-service-for-target-address'
-  | 'unsupported'
+  | 'no-service-identities'

@@ -9,7 +9,7 @@ import type { Upstream } from './upstream.ts'
 export const HBONE_PORT = 15_008
 
 /** A route whose workload has only a hostname. */
-export type UnresolvedRoute = Extract<Route, { kind: 'hbone' | 'tcp' }>
+export type UnresolvedRoute = Extract<Route, { kind: 'hbone' | 'double-hbone' | 'tcp' }>
 
 /** HBONE to a waypoint, which is asked for the address that the client dialled (wire/ztunnel 3.5, 3.10). */
 export function waypointRoute(
@@ -68,6 +68,43 @@ export function endpointRoute(
   }
 }
 
+/**
+ * Double HBONE through a network gateway to `upstream`, a workload of another
+ * network: which of its instances takes the connection is decided there
+ * (wire/ztunnel 3.9). So only the service can say who may answer.
+ */
+export function gatewayRoute(
+  steps: RouteStep[],
+  gateway: Upstream,
+  upstream: Upstream,
+  service: Service,
+  destination: SocketAddress,
+): Route {
+  const innerIdentities = upstream.service?.subjectAltNames ?? []
+  if (innerIdentities.length === 0) {
+    const name = serviceKey(upstream.service ?? service)
+    const message = `no identity to expect of ${name} in network "${upstream.workload.network}": the service has no subjectAltNames, and behind a gateway any of its workloads may answer`
+    return refusedRoute(steps, 'no-service-identities', message, service, gateway.workload)
+  }
+  const target = dialTarget(gateway, gateway.port, destination.address)
+  if (target === undefined) return noDestination(steps, gateway.service, gateway.workload)
+  const authority = formatHostPort(service.hostname, destination.port)
+  steps.push({
+    step: 'destination',
+    detail: `HBONE to gateway ${formatSocketAddress(target.dial)}, and HBONE within it for ${authority}`,
+  })
+  return {
+    kind: 'double-hbone',
+    steps,
+    service,
+    workload: gateway.workload,
+    ...target,
+    authority,
+    expectedIdentities: expectedIdentities(gateway),
+    innerIdentities,
+  }
+}
+
 /** Plain TCP to where the client wanted to go. */
 export function passthroughRoute(steps: readonly RouteStep[], dial: SocketAddress): Route {
   return { kind: 'passthrough', steps, service: undefined, workload: undefined, dial }
@@ -110,7 +147,7 @@ export function withResolvedAddress(
   }
   const steps = [...route.steps, { step: 'dns', detail: `${dns.hostname} is ${address}` }]
   const dial = { address, port: route.dial.port }
-  if (rest.kind === 'tcp') return { ...rest, steps, dial }
+  if (rest.kind !== 'hbone') return { ...rest, steps, dial }
   const { authorityPort } = dns
   const authority = authorityPort === undefined ? rest.authority : formatHostPort(address, authorityPort)
   return { ...rest, steps, dial, authority }

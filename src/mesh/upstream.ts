@@ -1,5 +1,5 @@
 import { chooseAddress, type DialAddress } from './destination-address.ts'
-import { chooseEndpoint, type PortResolution } from './load-balancer.ts'
+import { chooseEndpoint, type LoadBalanceListener, type PortResolution } from './load-balancer.ts'
 import type { MeshView } from './mesh-view.ts'
 import type { GatewayAddress, NetworkAddress, Service, Workload } from './model.ts'
 import { serviceKey } from './names.ts'
@@ -27,6 +27,7 @@ export interface UpstreamQuery {
   readonly requested: string
   readonly resolution: PortResolution
   readonly random: () => number
+  readonly onLoadBalance?: LoadBalanceListener | undefined
 }
 
 /** What a gateway address stands for. */
@@ -109,7 +110,9 @@ export function isGatewayInstance(mesh: MeshView, gateway: GatewayAddress, workl
 
 function serviceUpstream(mesh: MeshView, service: Service, query: UpstreamQuery): UpstreamResult {
   const endpoints = mesh.endpoints(serviceKey(service))
-  const choice = chooseEndpoint({ ...query, service, endpoints })
+  const input = { ...query, service, endpoints }
+  const choice = chooseEndpoint(input)
+  query.onLoadBalance?.(input, choice)
   if (choice.kind === 'none') return { kind: 'unusable', reason: choice.reason }
   const { workload, port, reason } = choice
   const dial = chooseAddress(workload, service, query.requested)

@@ -50,9 +50,12 @@ export class ConnectionTelemetry {
     this.#clock = clock
   }
 
-  /** Outbound: before dialling. Inbound: before the verdict. (wire/ztunnel 14.1) */
-  open(info: ConnectionInfo): OpenConnection {
-    const record = new ConnectionRecord(info, this.#metrics.open(info), this.#clock.monotonic())
+  /**
+   * Outbound: before dialling. Inbound: before the verdict. (wire/ztunnel 14.1)
+   * `startedAt` is for a connection that began earlier, on the clock's monotonic scale.
+   */
+  open(info: ConnectionInfo, startedAt = this.#clock.monotonic()): OpenConnection {
+    const record = new ConnectionRecord(info, this.#metrics.open(info), startedAt)
     this.#live.add(record)
     this.#access.opened(info)
     return {

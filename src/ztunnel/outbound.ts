@@ -1,6 +1,11 @@
-import type { Duplex } from 'node:stream'
-import { encodeBaggage, formatForwarded, type HbonePool, makeTraceparent } from '../hbone/index.ts'
-import type { Svid, SvidManager } from '../identity/index.ts'
+import {
+  decodeBaggage,
+  encodeBaggage,
+  formatForwarded,
+  type HboneStream,
+  makeTraceparent,
+  type Traceparent,
+} from '../hbone/index.ts'
 import {
   formatSocketAddress,
   identityUri,
@@ -15,20 +20,18 @@ import type { ConnectionInfo } from '../telemetry/index.ts'
 import { workloadBaggage } from './baggage.ts'
 import type { CapturedSocket } from './capture-listener.ts'
 import { connected } from './dial.ts'
-import { errorText, ProxyError } from './errors.ts'
+import { errorText } from './errors.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
-import { type RelayDependencies, relay } from './relay.ts'
-import { illegalPorts, type ProxySettings } from './settings.ts'
+import { type RelayDependencies, type RelayPlan, relay } from './relay.ts'
+import { illegalPorts } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
+import { openTunnel, type TunnelDependencies } from './tunnel.ts'
 
-export interface OutboundDependencies extends RelayDependencies {
+export interface OutboundDependencies extends RelayDependencies, TunnelDependencies {
   readonly local: LocalWorkload
   readonly mesh: MeshStore
   readonly sockets: SocketFactory
-  readonly svids: SvidManager
-  readonly pool: HbonePool
-  readonly settings: ProxySettings
   readonly random: () => number
   /** DNS, for workloads that have a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
@@ -44,14 +47,13 @@ export function outboundHandler(deps: OutboundDependencies): ConnectionHandler<C
     if ('kind' in resolved) return resolved
     const { source, route } = resolved
     const traceparent = makeTraceparent()
+    const info = connectionInfo(accepted, source, route, traceparent.traceId)
     return relay(deps, {
-      info: connectionInfo(accepted, source, route, traceparent.traceId),
+      info,
+      recordLate: route.kind === 'double-hbone',
       originalDestination: formatSocketAddress(accepted.destination),
       actualDestination: formatSocketAddress(route.dial),
-      connect: async (dialSignal) => ({
-        downstream: accepted.socket,
-        upstream: await dial(deps, accepted, source, route, traceparent.header, dialSignal),
-      }),
+      connect: (dialSignal) => dial(deps, accepted, source, route, { info, traceparent }, dialSignal),
       fail: () => accepted.socket.destroy(),
     })
   }
@@ -88,7 +90,7 @@ async function resolve(
 
 /** A route to a hostname gets its address; all others are complete. */
 async function resolveDns(deps: OutboundDependencies, route: Route): Promise<Route> {
-  if ((route.kind !== 'hbone' && route.kind !== 'tcp') || route.dns === undefined) return route
+  if (route.kind === 'passthrough' || route.kind === 'refused' || route.dns === undefined) return route
   const answers = await deps.lookup(route.dns.hostname).catch((): readonly string[] => [])
   return withResolvedAddress(route, answers, deps.random)
 }
@@ -99,7 +101,7 @@ function connectionInfo(
   route: Dialable,
   traceId: string,
 ): Omit<ConnectionInfo, 'counts'> {
-  const secure = route.kind === 'hbone'
+  const secure = route.kind === 'hbone' || route.kind === 'double-hbone'
   const proven = (workload: Workload): { identity?: string } =>
     secure ? { identity: identityUri(workloadIdentity(workload)) } : {}
   return {
@@ -122,40 +124,30 @@ async function dial(
   accepted: CapturedSocket,
   source: Workload,
   route: Dialable,
-  traceparent: string,
+  { info, traceparent }: { info: RelayPlan['info']; traceparent: Traceparent },
   signal: AbortSignal,
-): Promise<Duplex> {
-  if (route.kind !== 'hbone') {
+): ReturnType<RelayPlan['connect']> {
+  const downstream = accepted.socket
+  if (route.kind !== 'hbone' && route.kind !== 'double-hbone') {
     const socket = deps.sockets.connect(route.dial)
-    return connected(socket, route.dial, deps.settings.connectTimeoutMs, signal)
+    const { connectTimeoutMs } = deps.settings
+    return { downstream, upstream: await connected(socket, route.dial, connectTimeoutMs, signal) }
   }
-  const { stream } = await deps.pool.open(
-    {
-      sourceIdentity: identityUri(workloadIdentity(source)),
-      svid: () => svidOf(deps.svids, source),
-      destinationIdentities: route.expectedIdentities,
-      address: route.dial.address,
-      port: route.dial.port,
-      sourceAddress: accepted.source.address,
-    },
-    {
-      authority: route.authority,
-      headers: {
-        baggage: encodeBaggage(workloadBaggage(source)),
-        forwarded: formatForwarded(formatSocketAddress(accepted.source), route.service?.hostname),
-        traceparent,
-      },
-    },
-    signal,
-  )
-  return stream
+  const headers = {
+    baggage: encodeBaggage(workloadBaggage(source)),
+    forwarded: formatForwarded(formatSocketAddress(accepted.source), route.service?.hostname),
+    traceparent: traceparent.header,
+  }
+  const request = { workload: source, clientAddress: accepted.source.address, headers }
+  const tunnel = await openTunnel(deps, route, request, signal)
+  const known = { downstream, upstream: tunnel.stream }
+  return route.kind === 'hbone' ? known : { ...known, info: answeredInfo(info, tunnel) }
 }
 
-/** Our own certificate; its absence is an identity error, not a connect error. */
-export async function svidOf(svids: SvidManager, workload: Workload): Promise<Svid> {
-  try {
-    return await svids.get(workloadIdentity(workload))
-  } catch (error) {
-    throw new ProxyError('identity', `identity error: ${errorText(error)}`, { cause: error })
-  }
+/** Behind a gateway, who took the connection is only known by its answer (wire/ztunnel 4.3). */
+function answeredInfo(info: RelayPlan['info'], { headers, peerIdentity }: HboneStream): RelayPlan['info'] {
+  if (headers.baggage === undefined) return info
+  const baggage = decodeBaggage(headers.baggage)
+  const { workload: _gateway, ...destination } = info.destination
+  return { ...info, destination: { ...destination, identity: peerIdentity, baggage } }
 }

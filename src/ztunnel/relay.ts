@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { pump } from '../hbone/index.ts'
 import type { PolicyContext, Verdict } from '../mesh/index.ts'
-import type { ConnectionInfo, ConnectionTelemetry } from '../telemetry/index.ts'
+import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../telemetry/index.ts'
 import type { ConnectionTracker } from './connection-tracker.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from './errors.ts'
 import type { ConnectionOutcome } from './handler.ts'
@@ -18,10 +18,20 @@ export interface RelayPlan {
   readonly actualDestination: string
   /** What policies see, and the judgement; absent where no policy applies (outbound). */
   readonly policy?: { readonly context: PolicyContext; readonly judge: () => Verdict }
+  /** Recorded only once it is connected or has failed: `connect` finds out where it leads (wire/ztunnel 3.16). */
+  readonly recordLate?: boolean
   /** Dials, and answers the downstream if its protocol has an answer. */
-  readonly connect: (signal: AbortSignal) => Promise<{ downstream: Duplex; upstream: Duplex }>
+  readonly connect: (signal: AbortSignal) => Promise<Relayed>
   /** Tells the downstream that nothing comes of it. Also called after a broken pump. */
   readonly fail: (error: unknown) => void
+}
+
+/** Both ends, to be joined. */
+export interface Relayed {
+  readonly downstream: Duplex
+  readonly upstream: Duplex
+  /** Replaces the plan's, where it was to be recorded late. */
+  readonly info?: RelayPlan['info']
 }
 
 /**
@@ -30,7 +40,10 @@ export interface RelayPlan {
  */
 export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<ConnectionOutcome> {
   const counts = { sent: 0, received: 0 }
-  const record = deps.telemetry.open({ ...plan.info, counts })
+  const startedAt = plan.recordLate === true ? performance.now() : undefined
+  const open = (info: RelayPlan['info']): OpenConnection =>
+    deps.telemetry.open({ ...info, counts }, startedAt)
+  let record = startedAt === undefined ? open(plan.info) : undefined
   const tracked = deps.tracker.track(
     {
       direction: plan.info.direction,
@@ -48,13 +61,15 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
   try {
     if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
     const { signal } = tracked
-    const { downstream, upstream } = await plan.connect(signal)
+    const { downstream, upstream, info = plan.info } = await plan.connect(signal)
+    record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
     record.close({ policy })
     return { kind: 'complete' }
   } catch (error) {
     plan.fail(error)
+    record ??= open(plan.info)
     const outcome = { flag: responseFlag(error), error: errorText(error), policy }
     record.close(outcome)
     return { kind: 'failed', ...outcome }
