@@ -39,6 +39,7 @@ export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions
   const log = logger.scope('inpod')
   const pods = new PodManager<WorkloadProxy>({
     start: (_uid, info, namespace) => startPod(config, shared, info, namespace),
+    onReceived: (uid, info) => log.info('pod received, starting proxy', { uid, ...info }),
     onStarted: (uid, info) => {
       metrics.proxyStarted()
       log.info('proxy started', { uid, ...info })
@@ -62,6 +63,7 @@ export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions
         path: config.inpodUds,
         pods,
         signal,
+        onSnapshot: () => log.info('received snapshot sent', { pods: [...pods.states()].length }),
         onConnected: () => log.info('connected to the node agent', { path: config.inpodUds }),
         onDisconnected: (reason, retryInMs) => {
           ready.reopen()

@@ -12,6 +12,8 @@ export interface PodProxy {
 export interface PodManagerOptions<Proxy extends PodProxy> {
   /** Binds the pod's listeners inside its namespace; throws when it cannot. */
   readonly start: (uid: string, info: WorkloadInfo, namespace: NetworkNamespace) => Proxy
+  /** A pod that had no proxy, or had one in another namespace. */
+  readonly onReceived?: (uid: string, info: WorkloadInfo) => void
   readonly onChange: (status: { active: number; pending: number }) => void
   readonly onStarted: (uid: string, info: WorkloadInfo) => void
   /** `lastOfIdentity`: no other pod here has the same namespace and service account. */
@@ -28,7 +30,12 @@ export type PodState<Proxy> =
 interface Pod<Proxy> {
   readonly info: WorkloadInfo
   readonly namespace: NetworkNamespace
+  /** Bound, perhaps not serving yet. */
   proxy: Proxy | undefined
+  /** Serves. */
+  up: boolean
+  /** The start that is under way, or that ended last. */
+  start: Promise<void>
   error: string
   retry: { clear(): void } | undefined
 }
@@ -68,11 +75,24 @@ export class PodManager<Proxy extends PodProxy> {
   async add(uid: string, info: WorkloadInfo, namespace: NetworkNamespace): Promise<void> {
     this.#named?.add(uid)
     const known = this.#pods.get(uid)
-    if (known?.proxy !== undefined && known.namespace.equals(namespace)) return namespace.close()
-    // The same uid in another namespace is another pod sandbox.
-    if (known !== undefined) this.#stop(uid, known)
-    const pod: Pod<Proxy> = { info, namespace, proxy: undefined, error: '', retry: undefined }
+    if (known?.proxy !== undefined && known.namespace.equals(namespace)) {
+      namespace.close()
+      return known.start
+    }
+    const start = Promise.resolve()
+    const pod: Pod<Proxy> = {
+      info,
+      namespace,
+      proxy: undefined,
+      up: false,
+      start,
+      error: '',
+      retry: undefined,
+    }
     this.#pods.set(uid, pod)
+    // The same uid in another namespace is another pod sandbox, of the same identity.
+    if (known !== undefined) this.#stop(uid, known)
+    this.#options.onReceived?.(uid, info)
     await this.#start(uid, pod)
   }
 
@@ -87,7 +107,7 @@ export class PodManager<Proxy extends PodProxy> {
     if (pod === undefined) return
     // Before the snapshot is complete the reconciliation decides, so that a
     // removal that belongs to an older connection cannot cut a living pod.
-    if (this.#named !== undefined && pod.proxy !== undefined) return
+    if (this.#named !== undefined && pod.up) return
     this.#stop(uid, pod)
   }
 
@@ -101,13 +121,16 @@ export class PodManager<Proxy extends PodProxy> {
 
   get pending(): number {
     let pending = 0
-    for (const pod of this.#pods.values()) if (pod.proxy === undefined) pending++
+    for (const pod of this.#pods.values()) if (!pod.up) pending++
     return pending
   }
 
   *states(): Iterable<[string, PodState<Proxy>]> {
-    for (const [uid, { info, proxy, error }] of this.#pods) {
-      yield [uid, proxy === undefined ? { state: 'Pending', info, error } : { state: 'Up', info, proxy }]
+    for (const [uid, { info, proxy, up, error }] of this.#pods) {
+      yield [
+        uid,
+        up && proxy !== undefined ? { state: 'Up', info, proxy } : { state: 'Pending', info, error },
+      ]
     }
   }
 
@@ -121,15 +144,26 @@ export class PodManager<Proxy extends PodProxy> {
     for (const [uid, pod] of this.#pods) this.#stop(uid, pod)
   }
 
-  async #start(uid: string, pod: Pod<Proxy>): Promise<void> {
+  #start(uid: string, pod: Pod<Proxy>): Promise<void> {
+    pod.start = this.#bindAndRun(uid, pod)
+    return pod.start
+  }
+
+  async #bindAndRun(uid: string, pod: Pod<Proxy>): Promise<void> {
+    const current = (): boolean => this.#pods.get(uid) === pod
     try {
       const proxy = this.#options.start(uid, pod.info, pod.namespace)
       pod.proxy = proxy
       await proxy.run()
+      if (!current()) return
+      pod.up = true
+      pod.error = ''
       this.#options.onStarted(uid, pod.info)
     } catch (error) {
       pod.proxy?.close()
       pod.proxy = undefined
+      // Stopped meanwhile: nobody is left to try again for.
+      if (!current()) return
       pod.error = errorText(error)
       pod.retry = this.#timer(() => void this.#retry(uid, pod), RETRY_MS)
       throw error
@@ -144,13 +178,14 @@ export class PodManager<Proxy extends PodProxy> {
   }
 
   #stop(uid: string, pod: Pod<Proxy>): void {
-    this.#pods.delete(uid)
+    if (this.#pods.get(uid) === pod) this.#pods.delete(uid)
     pod.retry?.clear()
     pod.proxy?.close()
     pod.namespace.close()
     const same = ({ info }: Pod<Proxy>): boolean =>
       info.namespace === pod.info.namespace && info.serviceAccount === pod.info.serviceAccount
-    this.#options.onStopped(uid, pod.info, ![...this.#pods.values()].some(same))
+    if (pod.up) this.#options.onStopped(uid, pod.info, ![...this.#pods.values()].some(same))
+    pod.up = false
     this.#changed()
   }
 
