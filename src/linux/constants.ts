@@ -30,6 +30,7 @@ export const SO_REUSEPORT = 15
 export const SO_ATTACH_FILTER = 26
 export const SO_RCVBUFFORCE = 33
 export const SO_MARK = 36
+export const SO_ATTACH_REUSEPORT_CBPF = 51
 
 export const IP_FREEBIND = 15
 export const IP_TRANSPARENT = 19

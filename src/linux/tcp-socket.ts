@@ -28,6 +28,7 @@ import {
 } from './constants.ts'
 import { systemCallError } from './errors.ts'
 import { check, closeQuietly, lastErrno, libc, requireIntOption, setIntOption } from './libc.ts'
+import { preferNewestListener } from './reuse-port.ts'
 import { addressFamily, decodeInetAddress, type Endpoint, encodeInetAddress } from './sockaddr.ts'
 
 /** How to listen; see {@link listenTcp}. */
@@ -40,7 +41,7 @@ export interface ListenTcpOptions {
   readonly mark?: number
   /** Whether accepted sockets may speak from foreign addresses: must, if the kernel lets us (default `never`). */
   readonly transparent?: 'required' | 'auto' | 'never'
-  /** `SO_REUSEPORT`, for several workers and for hand-over to a new process; else `SO_REUSEADDR`. Default false. */
+  /** `SO_REUSEPORT`, for hand-over to a new process, which gets all new connections; else `SO_REUSEADDR`. Default false. */
   readonly reusePort?: boolean
   /** Pending connections; default 1024 (the kernel caps it at `net.core.somaxconn`). */
   readonly backlog?: number
@@ -94,6 +95,7 @@ export function listenTcp(options: ListenTcpOptions): ListeningTcpSocket {
     const address = encodeInetAddress(options)
     check(libc.bind(fd, address, address.length), 'bind', where)
     check(libc.listen(fd, options.backlog ?? DEFAULT_BACKLOG), 'listen', where)
+    if (options.reusePort) preferNewestListener(fd)
     return { fd, transparent }
   })
 }
