@@ -13,6 +13,13 @@ export {
 } from './addresses.ts'
 export { authorize } from './authorize.ts'
 export { explainRoute, explainSteps, explainVerdict } from './explain.ts'
+export {
+  type Hairpin,
+  type HairpinClient,
+  isServedPeer,
+  type ResolveHairpinInput,
+  resolveHairpin,
+} from './hairpin.ts'
 export { identityPrincipal, identityUri, sameIdentity, workloadIdentity } from './identity.ts'
 export { guessService, type InboundRoute, type ResolveInboundInput, resolveInbound } from './inbound.ts'
 export type { MeshChange, MeshListener, MeshUpdate } from './mesh-change.ts'
