@@ -30,6 +30,8 @@ export interface LibC {
   readonly accept4: (fd: Int, address: null, length: null, flags: Int) => Int
   readonly setsockopt: (fd: Int, level: Int, name: Int, value: Bytes, length: Int) => Int
   readonly getsockopt: (fd: Int, level: Int, name: Int, value: Bytes, length: Int[]) => Int
+  readonly send: (fd: Int, data: Bytes, length: number, flags: Int) => number
+  readonly recv: (fd: Int, data: Bytes, length: number, flags: Int) => number
   readonly sendmsg: (fd: Int, message: MessageHeader, flags: Int) => number
   readonly recvmsg: (fd: Int, message: MessageHeader, flags: Int) => number
   readonly if_nametoindex: (name: string) => number
@@ -132,6 +134,8 @@ function bindLibC(): LibC {
     getsockopt: library.func(
       'int getsockopt(int fd, int level, int name, uint8_t *value, _Inout_ uint32_t *len)',
     ),
+    send: library.func('intptr_t send(int fd, const uint8_t *data, size_t length, int flags)'),
+    recv: library.func('intptr_t recv(int fd, uint8_t *data, size_t length, int flags)'),
     sendmsg: library.func('sendmsg', 'intptr_t', ['int', koffi.pointer(messageHeader), 'int']),
     recvmsg: library.func('recvmsg', 'intptr_t', ['int', koffi.inout(koffi.pointer(messageHeader)), 'int']),
     if_nametoindex: library.func('unsigned int if_nametoindex(const char *name)'),

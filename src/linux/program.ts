@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
 import { LinuxError } from './errors.ts'
 import type { NetworkNamespace } from './netns.ts'
 
@@ -26,7 +28,26 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'iptables-restore': 'iptables',
   'ip6tables-save': 'iptables',
   'ip6tables-restore': 'iptables',
+  'iptables-legacy-save': 'iptables',
+  'iptables-legacy-restore': 'iptables',
+  'iptables-nft-save': 'iptables',
+  'iptables-nft-restore': 'iptables',
   ip: 'iproute2',
+}
+
+/** Where `runProgram` would find a program; undefined when it is not installed. */
+export function findProgram(program: string): string | undefined {
+  return searchPath()
+    .split(':')
+    .map((directory) => join(directory, program))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
 }
 
 /**
@@ -45,7 +66,7 @@ export function runProgram(
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
       // LC_ALL: we read some of the output.
-      env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${ADMIN_PATHS}`, LC_ALL: 'C' },
+      env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
     }),
   )
   return new Promise((resolve, reject) => {
@@ -61,6 +82,10 @@ export function runProgram(
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(options.input ?? '')
   })
+}
+
+function searchPath(): string {
+  return `${process.env['PATH'] ?? ''}:${ADMIN_PATHS}`
 }
 
 interface Ending {

@@ -6,8 +6,11 @@ export interface RedirectionOptions {
   readonly captureInbound?: boolean
   /** DNS that the pod sends goes to port 15053. Default false: the proxy must answer it. */
   readonly dnsCapture?: boolean
-  /** Also for IPv6. Default false. */
-  readonly ipv6?: boolean
+  /**
+   * Also for IPv6, where the kernel has it. `if-possible`: do without where it cannot be done and no interface has a
+   * global IPv6 address that traffic could go past the mesh with. Default false.
+   */
+  readonly ipv6?: boolean | 'if-possible'
   /** `SO_MARK` on every socket of the proxy, 12 bits. Default 0x539 (1337). */
   readonly packetMark?: number
   /** Connection mark of flows that the proxy opened towards the app, 12 bits. Default 0x111. */

@@ -1,5 +1,5 @@
 import { OUTPUT_CHAIN, PREROUTING_CHAIN, TABLES, type TableRules } from './redirection-rules.ts'
-import type { Chains } from './redirection-state.ts'
+import type { Chains } from './saved-tables.ts'
 
 /** Our chains, with the built-in ones that jump to them. */
 const OUR_CHAINS = [

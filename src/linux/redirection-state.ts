@@ -1,3 +1,4 @@
+import { type IptablesState, readIptables } from './iptables-backend.ts'
 import type { NetworkNamespace } from './netns.ts'
 import { runProgram } from './program.ts'
 import {
@@ -8,13 +9,9 @@ import {
   RULE_PREFERENCE,
 } from './redirection-rules.ts'
 
-/** Chain name to its rules, in order, without the leading `-A <chain>`. */
-export type Chains = ReadonlyMap<string, readonly string[]>
-
 /** What is in a namespace now, as far as redirection is concerned. */
 export interface RedirectionState {
-  /** Table name to its chains. */
-  readonly tables: ReadonlyMap<string, Chains>
+  readonly iptables: IptablesState
   /** Routing rules at our preference. */
   readonly routingRules: readonly RoutingRule[]
   /** Whether our routing table delivers everything locally. */
@@ -40,8 +37,8 @@ export async function readRedirection(
   family: AddressFamilyRules,
 ): Promise<RedirectionState> {
   const ip = [family.ipOption, '-json']
-  const [saved, rules, routes] = await Promise.all([
-    runProgram(ns, `${family.iptables}-save`, { arguments: [] }),
+  const [iptables, rules, routes] = await Promise.all([
+    readIptables(ns, family),
     runProgram(ns, 'ip', { arguments: [...ip, 'rule', 'show'] }),
     runProgram(ns, 'ip', {
       arguments: [...ip, 'route', 'show', 'table', String(ROUTE_TABLE)],
@@ -49,7 +46,7 @@ export async function readRedirection(
     }),
   ])
   return {
-    tables: parseSavedTables(saved),
+    iptables,
     routingRules: parseRoutingRules(rules).filter((rule) => rule.priority === RULE_PREFERENCE),
     localRoute: jsonObjects(routes).some(
       (route) => route['type'] === 'local' && route['dst'] === 'default' && route['dev'] === 'lo',
@@ -60,24 +57,6 @@ export async function readRedirection(
 /** Whether a routing rule is the one that we write. */
 export function routingRuleMatches(rule: RoutingRule, wanted: EffectiveRedirection): boolean {
   return rule.mark === wanted.connectionMark && rule.mask === MARK_MASK && rule.table === String(ROUTE_TABLE)
-}
-
-/** Reads the output of `iptables-save`. Lines of no known form are passed over. */
-export function parseSavedTables(text: string): ReadonlyMap<string, Chains> {
-  const tables = new Map<string, Map<string, string[]>>()
-  let chains = new Map<string, string[]>()
-  for (const line of text.split('\n')) {
-    if (line.startsWith('*')) {
-      chains = new Map()
-      tables.set(line.slice(1).trim(), chains)
-      continue
-    }
-    const declared = /^:(\S+) /.exec(line)?.[1]
-    if (declared !== undefined) chains.set(declared, chains.get(declared) ?? [])
-    const [, chain, rule] = /^-A (\S+) (.*\S)\s*$/.exec(line) ?? []
-    if (chain !== undefined && rule !== undefined) chains.set(chain, [...(chains.get(chain) ?? []), rule])
-  }
-  return tables
 }
 
 function parseRoutingRules(json: string): RoutingRule[] {

@@ -1,3 +1,5 @@
+import { type BackendTables, restoreIptables } from './iptables-backend.ts'
+import { hasGlobalIpv6, ipv6Support } from './ipv6.ts'
 import { NetworkNamespace } from './netns.ts'
 import { runProgram } from './program.ts'
 import {
@@ -14,12 +16,10 @@ import {
 import { matchesRules, removalScript, restoreScript } from './redirection-script.ts'
 import { type RedirectionState, readRedirection, routingRuleMatches } from './redirection-state.ts'
 
-/** Seconds to wait for iptables' lock, which other programs in the namespace may hold. */
-const LOCK_WAIT_SECONDS = '5'
-
 /**
  * Puts the redirection of an ambient pod into a network namespace, as istio-cni would. What is there of it already is
- * replaced, what others put there is left alone, and when all is as wanted nothing is written. The proxy must listen
+ * replaced, with the iptables back end that holds it; what others put there is left alone, and when all is as wanted
+ * nothing is written. The proxy must listen
  * (or come to listen) on the redirected ports: until then the pod's connections fail, they do not go past the mesh.
  * True when something was changed. Not to be called twice at a time for one namespace.
  *
@@ -31,17 +31,19 @@ export function applyRedirection(
   options: RedirectionOptions = {},
 ): Promise<boolean> {
   const wanted = effectiveRedirection(options)
-  return within(namespace, async (ns) => {
-    let changed = false
-    for (const family of wanted.ipv6 ? [IPV4_RULES, IPV6_RULES] : [IPV4_RULES]) {
+  return within(namespace, (ns) =>
+    forEachFamily(ns, wanted, async (family, routable) => {
       const state = await readRedirection(ns, family)
-      if (inPlace(state, family, wanted)) continue
-      changed = true
-      await applyRouting(ns, family, wanted, state)
-      await restore(ns, family, restoreScript(redirectionRules(family, wanted), state.tables))
-    }
-    return changed
-  })
+      if (inPlace(state, family, wanted, routable)) return false
+      const { current, stale } = state.iptables
+      if (routable) await applyRouting(ns, family, wanted, state)
+      const script = restoreScript(redirectionRules(family, wanted), current.tables)
+      await restoreIptables(ns, family, current.backend, script)
+      // The kernel asks both back ends: rules in two of them would disagree sooner or later.
+      await removeChains(ns, family, stale)
+      return true
+    }),
+  )
 }
 
 /**
@@ -53,17 +55,15 @@ export function removeRedirection(
   options: RedirectionOptions = {},
 ): Promise<boolean> {
   const wanted = effectiveRedirection(options)
-  return within(namespace, async (ns) => {
-    let changed = false
-    for (const family of wanted.ipv6 ? [IPV4_RULES, IPV6_RULES] : [IPV4_RULES]) {
+  return within(namespace, (ns) =>
+    forEachFamily(ns, wanted, async (family) => {
       const state = await readRedirection(ns, family)
-      const script = removalScript(state.tables)
-      if (script !== '') await restore(ns, family, script)
+      const { current, stale } = state.iptables
+      const chains = await removeChains(ns, family, [current, ...stale])
       const routing = await removeRouting(ns, family, wanted, state)
-      if (script !== '' || routing) changed = true
-    }
-    return changed
-  })
+      return chains || routing
+    }),
+  )
 }
 
 /** Whether the redirection is there exactly as {@link applyRedirection} would write it. Rejects likewise. */
@@ -73,11 +73,49 @@ export function redirectionInPlace(
 ): Promise<boolean> {
   const wanted = effectiveRedirection(options)
   return within(namespace, async (ns) => {
-    for (const family of wanted.ipv6 ? [IPV4_RULES, IPV6_RULES] : [IPV4_RULES]) {
-      if (!inPlace(await readRedirection(ns, family), family, wanted)) return false
-    }
-    return true
+    const missing = await forEachFamily(
+      ns,
+      wanted,
+      async (family, routable) => !inPlace(await readRedirection(ns, family), family, wanted, routable),
+    )
+    return !missing
   })
+}
+
+/**
+ * Does something for each address family that is to be redirected and that the namespace has; `routable` tells whether
+ * its loopback can be routed to. True when it was true for one of them.
+ */
+async function forEachFamily(
+  ns: NetworkNamespace,
+  wanted: EffectiveRedirection,
+  fn: (family: AddressFamilyRules, routable: boolean) => Promise<boolean>,
+): Promise<boolean> {
+  const four = await fn(IPV4_RULES, true)
+  const support = wanted.ipv6 === false ? 'absent' : ipv6Support(ns)
+  if (support === 'absent') return four
+  try {
+    return (await fn(IPV6_RULES, support === 'enabled')) || four
+  } catch (error) {
+    // No ip6tables, or no tables for it in the kernel.
+    if (wanted.ipv6 === 'if-possible' && !hasGlobalIpv6(ns)) return four
+    throw error
+  }
+}
+
+async function removeChains(
+  ns: NetworkNamespace,
+  family: AddressFamilyRules,
+  holders: readonly BackendTables[],
+): Promise<boolean> {
+  let removed = false
+  for (const { backend, tables } of holders) {
+    const script = removalScript(tables)
+    if (script === '') continue
+    await restoreIptables(ns, family, backend, script)
+    removed = true
+  }
+  return removed
 }
 
 async function within<T>(
@@ -93,9 +131,17 @@ async function within<T>(
   }
 }
 
-function inPlace(state: RedirectionState, family: AddressFamilyRules, wanted: EffectiveRedirection): boolean {
-  const routed = state.routingRules.some((rule) => routingRuleMatches(rule, wanted)) && state.localRoute
-  return routed && matchesRules(redirectionRules(family, wanted), state.tables)
+function inPlace(
+  { iptables, routingRules, localRoute }: RedirectionState,
+  family: AddressFamilyRules,
+  wanted: EffectiveRedirection,
+  routable: boolean,
+): boolean {
+  const routed = localRoute && routingRules.some((rule) => routingRuleMatches(rule, wanted))
+  if (routable && !routed) return false
+  return (
+    iptables.stale.length === 0 && matchesRules(redirectionRules(family, wanted), iptables.current.tables)
+  )
 }
 
 /** Routing first: rules without it would send the app's replies out to the client, past the proxy. */
@@ -135,11 +181,4 @@ async function batch(
   if (commands.length === 0) return
   const input = `${commands.join('\n')}\n`
   await runProgram(ns, 'ip', { arguments: [family.ipOption, '-batch', '-'], input })
-}
-
-async function restore(ns: NetworkNamespace, family: AddressFamilyRules, input: string): Promise<void> {
-  await runProgram(ns, `${family.iptables}-restore`, {
-    arguments: ['--noflush', '--wait', LOCK_WAIT_SECONDS],
-    input,
-  })
 }
