@@ -39,6 +39,8 @@ export interface PodEnrolmentOptions {
   readonly logger: AgentLogger
 }
 
+/** How often a pod's rules are looked at, milliseconds: a look is a handful of system calls (0.1 ms). */
+const LOOK_INTERVAL_MS = 1_000
 /** Attempts to take the rules out of a namespace; then they are left there and the log says so. */
 const MAX_LEAVE_ATTEMPTS = 5
 
@@ -134,7 +136,8 @@ export class PodEnrolment {
       try {
         await this.#advance()
         failures = 0
-        await this.#wakeup.wait()
+        // Whoever is in the pod's namespace can change its rules, and nothing tells us.
+        await this.#wakeup.wait(LOOK_INTERVAL_MS)
       } catch (error) {
         this.#failed(error)
         failures++
@@ -159,7 +162,11 @@ export class PodEnrolment {
       this.#state = 'waiting-for-namespace'
       throw error
     }
-    if (this.#network.hasRules(pod.redirection)) return
+    if (this.#network.hasRules(pod.redirection)) {
+      if (await this.#network.repair())
+        this.#options.logger.warn('redirection was damaged and is repaired', this.#fields())
+      return
+    }
     this.#state = 'redirecting'
     await this.#network.redirect(pod.redirection)
   }

@@ -101,8 +101,8 @@ export function capturedPods(
       networkNamespace: networkNamespaceOf(pod, options.netnsDirectory),
       redirection: {
         captureInbound: annotations[BYPASS_INBOUND_ANNOTATION] !== 'true',
-        // A family that is not redirected would go past the mesh.
-        ipv6: pod.status.podIPs.some((address) => address.includes(':')),
+        // A family that is not redirected goes past the mesh, also with an address that the files know nothing of.
+        ipv6: pod.status.podIPs.some((address) => address.includes(':')) || 'if-possible',
         dnsCapture: flag(annotations[DNS_CAPTURE_ANNOTATION]) ?? options.dnsCapture,
       },
     }

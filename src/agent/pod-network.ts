@@ -3,12 +3,20 @@ import {
   LinuxError,
   NetworkNamespace,
   type RedirectionOptions,
+  RedirectionWatch,
   removeRedirection,
 } from '../linux/index.ts'
 import type { CapturedPod } from './pod-source.ts'
 
 /** Limits how many tasks run at a time; the others wait in order. */
 export type Limiter = <T>(task: () => Promise<T>) => Promise<T>
+
+/**
+ * Comparisons of a pod's rules with what they should be: so many at once, then one in so long (milliseconds). Whoever
+ * changes rules all the time, which a pod with CAP_NET_ADMIN can, costs no more than that; one is some 30 ms of processes.
+ */
+const COMPARISON_BURST = 4
+const COMPARISON_INTERVAL_MS = 5_000
 
 /** The network namespace of one pod, as far as it is open, and what has been written into it. */
 export class PodNetwork {
@@ -17,6 +25,11 @@ export class PodNetwork {
   #path: string | undefined
   /** The options whose rules are in the namespace. */
   #applied: RedirectionOptions | undefined
+  #watch: RedirectionWatch | undefined
+  /** How the namespace looked when its rules were last found to be as they should be. */
+  #sound: string | undefined
+  #comparisons = COMPARISON_BURST
+  #countedAt = performance.now()
 
   constructor(limit: Limiter) {
     this.#limit = limit
@@ -68,6 +81,25 @@ export class PodNetwork {
     if (namespace === undefined) throw new LinuxError('closed', 'the network namespace is not open')
     await this.#limit(() => applyRedirection(namespace, options))
     this.#applied = options
+    // The next look compares once more: what somebody changed while the rules were written shows in nothing else.
+    this.#sound = undefined
+  }
+
+  /**
+   * Looks whether the rules are still there, cheaply, and puts them back if they are not. True when something was
+   * repaired. Rejects with LinuxError.
+   */
+  async repair(): Promise<boolean> {
+    const [namespace, options] = [this.#namespace, this.#applied]
+    if (namespace === undefined || options === undefined) return false
+    this.#watch ??= new RedirectionWatch(namespace)
+    const seen = this.#watch.fingerprint()
+    if (seen === this.#sound) return false
+    if (!this.#mayCompare()) return false
+    const repaired = await this.#limit(() => applyRedirection(namespace, options))
+    // Of before the comparison, so that a change during it is not taken for sound.
+    if (!repaired) this.#sound = seen
+    return repaired
   }
 
   /** Takes the redirection rules out of the namespace that is open; nothing to do when none is. */
@@ -79,9 +111,22 @@ export class PodNetwork {
   }
 
   close(): void {
+    this.#watch?.close()
     this.#namespace?.close()
+    this.#watch = undefined
     this.#namespace = undefined
     this.#applied = undefined
+    this.#sound = undefined
+  }
+
+  #mayCompare(): boolean {
+    const now = performance.now()
+    const earned = (now - this.#countedAt) / COMPARISON_INTERVAL_MS
+    this.#comparisons = Math.min(COMPARISON_BURST, this.#comparisons + earned)
+    this.#countedAt = now
+    if (this.#comparisons < 1) return false
+    this.#comparisons -= 1
+    return true
   }
 
   #find(pod: CapturedPod, beforeClose: () => void): NetworkNamespace {
