@@ -35,14 +35,18 @@ export interface Listening {
 }
 
 /** A TCP server on loopback whose sockets stay half-open; closed with its sockets when the test ends. */
-export async function listenTcp(t: Test, onSocket: (socket: Socket) => void): Promise<Listening> {
+export async function listenTcp(
+  t: Test,
+  onSocket: (socket: Socket) => void,
+  address = '127.0.0.1',
+): Promise<Listening> {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket)
     socket.on('error', () => {}).once('close', () => sockets.delete(socket))
     onSocket(socket)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, address)
   await once(server, 'listening')
   t.teardown(() => {
     server.close()

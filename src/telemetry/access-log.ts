@@ -11,7 +11,8 @@ import type { ScopedLogger } from './logger.ts'
 /**
  * Writes the lines of scope `access`: fields, their order and their values are
  * those of Istio's ztunnel (wire/ztunnel 15.4), so that what reads its log
- * reads ours. Ours besides: `policy`, `trace_id` and, at debug level, `route`.
+ * reads ours. Ours besides: `waypoint`, `policy`, `trace_id` and, at debug
+ * level, `route`.
  */
 export class AccessLog {
   readonly #log: ScopedLogger
@@ -45,6 +46,7 @@ export class AccessLog {
       bytes_recv: outbound ? received : sent,
       duration: `${Math.max(0, Math.floor(durationMs))}ms`,
       error: ending.error,
+      waypoint: info.waypoint === undefined ? undefined : display(info.waypoint),
       policy: ending.policy,
       trace_id: info.traceId,
     })

@@ -59,6 +59,8 @@ export interface ConnectionInfo {
   /** 32 hexadecimal digits, from `traceparent`: joins the lines of both proxies. */
   readonly traceId?: string | undefined
   readonly counts: ByteCounts
+  /** `ip:port` of the destination's waypoint, when the destination's proxy sent the connection there. */
+  readonly waypoint?: string | undefined
   /** Why it goes where it goes; written at debug level. */
   readonly steps?: readonly RouteStep[] | undefined
 }

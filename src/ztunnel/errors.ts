@@ -10,6 +10,7 @@ export type ProxyErrorCode =
   | 'connect-timeout'
   | 'policy-denied'
   | 'policy-changed'
+  | 'waypoint'
   | 'drained'
   | 'bind-failed'
   | 'zds-protocol'

@@ -1,7 +1,9 @@
+import type { Duplex } from 'node:stream'
 import {
   type Baggage,
   decodeBaggage,
   encodeBaggage,
+  HboneError,
   type HboneRequest,
   parseForwardedHost,
   parseTraceparent,
@@ -10,6 +12,7 @@ import {
   authorize,
   formatHostPort,
   formatSocketAddress,
+  type Hairpin,
   type InboundRoute,
   identityUri,
   isLoopback,
@@ -23,6 +26,7 @@ import type { ConnectionInfo } from '../telemetry/index.ts'
 import { workloadBaggage } from './baggage.ts'
 import { connected } from './dial.ts'
 import { errorText, ProxyError } from './errors.ts'
+import { type Arrival, dialWaypoint, hairpinOf, isOtherNetwork, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { InboundDependencies } from './inbound-passthrough.ts'
 import { proxyHeaderV2 } from './proxy-protocol.ts'
@@ -31,7 +35,7 @@ import { illegalPorts } from './settings.ts'
 
 type AcceptedRoute = Extract<InboundRoute, { kind: 'accepted' }>
 
-/** Handles one CONNECT that reached a workload (15008): validate, judge, dial the application, relay. */
+/** Handles one CONNECT that reached a workload (15008): validate, judge, dial the application or the waypoint, relay. */
 export function hboneHandler(deps: InboundDependencies): ConnectionHandler<HboneRequest> {
   const illegal = illegalPorts(deps.settings)
   return async (request) => {
@@ -76,33 +80,64 @@ function carry(
     destinationAddress: route.upstream.address,
     destinationPort: route.upstream.port,
   }
+  const arrival = arrivalOf(request, workload, route)
+  const hairpin = hairpinOf(deps, arrival)
   let answered = false
   return relay(deps, {
-    info: connectionInfo(deps, request, workload, route),
+    info: connectionInfo(deps, request, workload, route, hairpin),
     originalDestination: authorityText(request),
-    actualDestination: formatSocketAddress(route.upstream),
+    actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(route.upstream),
     policy: { context, judge: () => authorize(deps.mesh.policiesFor(workload), context) },
     connect: async (dialSignal) => {
-      const target = applicationAddress(deps, route)
-      const socket = deps.sockets.connect(target, spoofedSource(deps, request, target))
-      const upstream = await connected(socket, target, deps.settings.connectTimeoutMs, dialSignal)
+      if (hairpin.kind === 'refused') throw new ProxyError('waypoint', hairpin.message)
+      const upstream =
+        hairpin.kind === 'waypoint'
+          ? await dialWaypoint(deps, hairpin.route, arrival, dialSignal)
+          : await dialApplication(deps, request, route, dialSignal)
       answered = true
       const downstream = request.accept(
         deps.settings.responseBaggage ? { baggage: encodeBaggage(workloadBaggage(workload)) } : {},
       )
-      if (route.tunnel !== undefined) {
-        const peer = request.peer.identity
-        const identity = peer === undefined ? undefined : identityUri(peer)
-        upstream.write(proxyHeaderV2(request.peer, route.tunnel.target, identity))
-      }
+      if (hairpin.kind === 'direct') writeProxyHeader(upstream, request, route)
       return { downstream, upstream }
     },
-    // 401 for policy and 503 for the rest is what Istio's peers know; after the 200 only a reset is left.
+    // After the 200 only a reset is left.
     fail: (error) => {
-      if (answered) return
-      request.refuse(error instanceof ProxyError && error.code === 'policy-denied' ? 401 : 503)
+      if (!answered) request.refuse(statusOf(error))
     },
   })
+}
+
+/** What the waypoint is asked for is what the client asked for, not the port of an application tunnel. */
+function arrivalOf(request: HboneRequest, workload: Workload, { upstream, tunnel }: AcceptedRoute): Arrival {
+  const { peer, headers } = request
+  const destination = { address: upstream.address, port: tunnel?.target.port ?? upstream.port }
+  return { workload, destination, client: peer, identity: peer.identity, headers }
+}
+
+/** 401 for policy and 503 for the rest is what Istio's peers know; a waypoint's refusal is passed on as it is. */
+function statusOf(error: unknown): number {
+  if (error instanceof ProxyError && error.code === 'policy-denied') return 401
+  if (error instanceof HboneError && error.status !== undefined && error.status >= 400) return error.status
+  return 503
+}
+
+function dialApplication(
+  deps: InboundDependencies,
+  request: HboneRequest,
+  route: AcceptedRoute,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const target = applicationAddress(deps, route)
+  const socket = deps.sockets.connect(target, spoofedSource(deps, request, target))
+  return connected(socket, target, deps.settings.connectTimeoutMs, signal)
+}
+
+/** After the 200, before the first byte of the client. */
+function writeProxyHeader(upstream: Duplex, { peer }: HboneRequest, { tunnel }: AcceptedRoute): void {
+  if (tunnel === undefined) return
+  const identity = peer.identity === undefined ? undefined : identityUri(peer.identity)
+  upstream.write(proxyHeaderV2(peer, tunnel.target, identity))
 }
 
 /** PROXY-protocol applications are dialled on loopback: the header has the client's address. */
@@ -126,13 +161,11 @@ function connectionInfo(
   request: HboneRequest,
   workload: Workload,
   route: AcceptedRoute,
+  hairpin: Hairpin,
 ): Omit<ConnectionInfo, 'counts'> {
   const { headers, peer } = request
   // A peer of another network is not found by its address here; its baggage tells who it is.
-  const otherNetwork =
-    headers.xForwardedNetwork !== undefined &&
-    headers.xForwardedNetwork.toLowerCase() !== settings.network.toLowerCase()
-  const source = otherNetwork
+  const source = isOtherNetwork(headers, settings.network)
     ? undefined
     : mesh.workloadByAddress({ network: settings.network, address: peer.address })
   const baggage: Baggage | undefined = settings.responseBaggage ? decodeBaggage(headers.baggage) : undefined
@@ -154,7 +187,8 @@ function connectionInfo(
     },
     secure: true,
     ...(traceId === undefined ? {} : { traceId }),
-    steps: route.steps,
+    steps: [...route.steps, ...hairpin.steps],
+    ...waypointInfo(hairpin),
   }
 }
 

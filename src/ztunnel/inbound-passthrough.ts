@@ -2,32 +2,32 @@ import {
   authorize,
   formatSocketAddress,
   guessService,
-  type MeshStore,
+  type Hairpin,
   type PolicyContext,
   type Workload,
 } from '../mesh/index.ts'
 import type { ConnectionInfo } from '../telemetry/index.ts'
 import type { CapturedSocket } from './capture-listener.ts'
 import { connected } from './dial.ts'
-import { errorText } from './errors.ts'
+import { errorText, ProxyError } from './errors.ts'
+import { dialWaypoint, type HairpinDependencies, hairpinOf, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import { type RelayDependencies, relay } from './relay.ts'
-import { illegalPorts, type ProxySettings } from './settings.ts'
+import { illegalPorts } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
 
-export interface InboundDependencies extends RelayDependencies {
+export interface InboundDependencies extends RelayDependencies, HairpinDependencies {
   readonly local: LocalWorkload
-  readonly mesh: MeshStore
   readonly sockets: SocketFactory
-  readonly settings: ProxySettings
   /** Whether the application can be shown the client's address: IP_TRANSPARENT was granted to the listener. */
   readonly transparent: boolean
 }
 
 /**
  * Handles plaintext that reaches a workload (15006): no identity is proven, so
- * policies see none; what passes goes to the destination that the client dialled.
+ * policies see none; what passes goes to the destination that the client
+ * dialled, or to the workload's waypoint if it has one.
  */
 export function passthroughHandler(deps: InboundDependencies): ConnectionHandler<CapturedSocket> {
   const illegal = illegalPorts(deps.settings)
@@ -64,12 +64,19 @@ function carry(
     destinationAddress: destination.address,
     destinationPort: destination.port,
   }
+  const arrival = { workload, destination, client: source, identity: undefined, headers: {} }
+  const hairpin = hairpinOf(deps, arrival)
   return relay(deps, {
-    info: connectionInfo(deps, accepted, workload),
+    info: connectionInfo(deps, accepted, workload, hairpin),
     originalDestination: formatSocketAddress(destination),
-    actualDestination: formatSocketAddress(destination),
+    actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(destination),
     policy: { context, judge: () => authorize(mesh.policiesFor(workload), context) },
     connect: async (dialSignal) => {
+      if (hairpin.kind === 'refused') throw new ProxyError('waypoint', hairpin.message)
+      if (hairpin.kind === 'waypoint') {
+        const upstream = await dialWaypoint(deps, hairpin.route, arrival, dialSignal)
+        return { downstream: accepted.socket, upstream }
+      }
       const socket = deps.sockets.connect(destination, deps.transparent ? source.address : undefined)
       const upstream = await connected(socket, destination, settings.connectTimeoutMs, dialSignal)
       return { downstream: accepted.socket, upstream }
@@ -83,6 +90,7 @@ function connectionInfo(
   { mesh, settings }: InboundDependencies,
   { source, destination }: CapturedSocket,
   workload: Workload,
+  hairpin: Hairpin,
 ): Omit<ConnectionInfo, 'counts'> {
   const peer = mesh.workloadByAddress({ network: settings.network, address: source.address })
   const service = guessService(mesh, workload, destination.port, undefined)
@@ -95,5 +103,7 @@ function connectionInfo(
       ...(service === undefined ? {} : { service }),
     },
     secure: false,
+    steps: hairpin.steps,
+    ...waypointInfo(hairpin),
   }
 }

@@ -34,4 +34,5 @@ export function proxySettings(config: Config): ProxySettings {
     responseBaggage: config.responseBaggage,
     localhostAppTunnel: config.localhostAppTunnel,
   }
+    waypointEnforcement: config.waypointEnforcement,
 }

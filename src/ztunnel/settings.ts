@@ -25,6 +25,8 @@ export interface ProxySettings {
   readonly localhostAppTunnel: boolean
 }
 
+  /** WAYPOINT_ENFORCEMENT: whether what passes a workload's waypoint by is sent through it. */
+  readonly waypointEnforcement: 'hairpin' | 'off'
 /** Ports that no tunnel may end at: the proxy's own. */
 export function illegalPorts(settings: ProxySettings): ReadonlySet<number> {
   return new Set(Object.values(settings.ports))

@@ -98,7 +98,13 @@ export class WorkloadProxy {
   /** Opens the three listeners and returns the handler of HBONE requests. */
   #bind(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
     const { settings } = this.#shared
-    const common = { ...this.#shared, local: this.local, sockets, tracker: this.#tracker }
+    const common = {
+      ...this.#shared,
+      local: this.local,
+      sockets,
+      tracker: this.#tracker,
+      pool: this.#pool,
+    }
     try {
       const hbone = this.#listen(sockets, settings.ports.inboundHbone, 'inbound', (captured) =>
         this.#acceptor.accept(captured),
@@ -106,7 +112,7 @@ export class WorkloadProxy {
       const inbound: InboundDependencies = { ...common, transparent: hbone.transparent }
       const plaintext = passthroughHandler(inbound)
       this.#listen(sockets, settings.ports.inboundPlaintext, 'inbound', plaintext)
-      const outbound = outboundHandler({ ...common, pool: this.#pool })
+      const outbound = outboundHandler(common)
       this.#listen(sockets, settings.ports.outbound, 'outbound', outbound)
       return hboneHandler(inbound)
     } catch (error) {
