@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import t from 'tap'
 import {
@@ -73,3 +74,30 @@ t.test('a draining pool: GOAWAY to the peer when the last stream has ended', asy
   await eventually('the server has closed it', () => served.hbone.sessions().length === 0)
   t.same(served.errors, [])
 })
+
+t.test(
+  'a server that drains during the handshake: who connected before is not cut, and dials once more',
+  async (t) => {
+    const mesh = await createMesh()
+    const client = await mesh.issue('client')
+    const server = await mesh.issue('server')
+    const old = await serveHbone(t, server, (request) => request.refuse(503))
+    const young = await serveHbone(t, server, (request) => void request.accept().end('from the new process'))
+    const dials: number[] = []
+    const pool = createPool(t, {
+      connect: () => {
+        const port = dials.length === 0 ? old.port : young.port
+        dials.push(port)
+        return connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      },
+    })
+    const opening = pool.open(targetOf(old.port, client), REQUEST)
+    await eventually('the old process has the connection', () => old.sockets.length === 1)
+    const drained = old.hbone.drain()
+    const { stream } = await opening
+    t.equal(String(await received(stream)), 'from the new process')
+    t.same(dials, [old.port, young.port])
+    await drained
+    t.same(old.errors, [], 'the handshake was not broken off')
+  },
+)

@@ -51,6 +51,7 @@ export class HbonePool {
   async open(target: PoolTarget, request: ConnectRequest, signal?: AbortSignal): Promise<HboneStream> {
     const name = poolKeyName(target)
     let refusedBy: HboneConnection | undefined
+    let hungUp = false
     for (;;) {
       const svid = await orAborted(target.svid(), signal)
       // No await from here to the request: the slot could go to somebody else.
@@ -58,7 +59,11 @@ export class HbonePool {
       const key = this.#key(name, target)
       const connection = key.take(svid.serialNumber, refusedBy)
       if (connection === undefined) {
-        await this.#dialled(key, target, svid, signal)
+        const usable = await this.#dialled(key, target, svid, signal)
+        // Once more for a peer that drained meanwhile: another process has its port by now.
+        // Only once: one that hangs up on every connection must not keep us dialling.
+        if (!usable && hungUp) throw takesNoStream()
+        hungUp ||= !usable
         continue
       }
       try {
@@ -101,25 +106,21 @@ export class HbonePool {
     return key
   }
 
+  /** Whether the new connection may be used: not when the peer has said GOAWAY already. */
   async #dialled(
     key: PoolKey,
     target: PoolTarget,
     svid: Svid,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const connection = await key.dial(
       svid.serialNumber,
       (dialSignal) => this.#dial(target, svid, dialSignal),
       signal,
     )
     this.#evict(connection)
-    // A peer that hangs up on every new connection must not keep us dialling.
-    if (!connection.usable || connection.peerLimit < 1) {
-      throw new HboneError(
-        'http2',
-        'h2 failed: the peer takes no stream on a connection that it just accepted',
-      )
-    }
+    if (connection.peerLimit < 1) throw takesNoStream()
+    return connection.usable
   }
 
   #dial(target: PoolTarget, svid: Svid, signal: AbortSignal): Promise<HboneConnection> {
@@ -150,6 +151,10 @@ export class HbonePool {
     idle.sort((a, b) => a.idleSince - b.idleSince)
     for (const { connection } of idle.slice(0, excess)) void connection.drain()
   }
+}
+
+function takesNoStream(): HboneError {
+  return new HboneError('http2', 'h2 failed: the peer takes no stream on a connection that it just accepted')
 }
 
 function poolDraining(): HboneError {

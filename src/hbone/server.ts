@@ -39,8 +39,10 @@ export class HboneServer {
   readonly #tls: Server
   readonly #handshakes = new Map<string, Handshake>()
   readonly #connections = new Set<ServerConnection>()
+  readonly #whenEmpty: (() => void)[] = []
   #svid: Svid
   #draining = false
+  #closed = false
 
   constructor(options: HboneServerOptions) {
     this.#options = options
@@ -76,7 +78,8 @@ export class HboneServer {
       // The peer's port may be in use again by the time an old socket closes.
       if (this.#handshakes.get(key) !== handshake) return
       this.#handshakes.delete(key)
-      if (!this.#draining) this.#options.onConnectionError(handshake.error ?? lostHandshake(), ends)
+      this.#checkEmpty()
+      if (!this.#closed) this.#options.onConnectionError(handshake.error ?? lostHandshake(), ends)
     })
     this.#tls.emit('connection', socket)
   }
@@ -89,17 +92,22 @@ export class HboneServer {
 
   /**
    * Tells all peers to go elsewhere, refuses new connections, and resolves
-   * when the last stream has ended. There is no deadline: call `close()` then.
+   * when the last stream has ended. Whoever connected before may finish the
+   * handshake, and is told then. There is no deadline: call `close()` then.
    */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
     this.#draining = true
-    for (const { socket } of this.#handshakes.values()) socket.destroy()
-    await Promise.all(Array.from(this.#connections, (connection) => connection.drain()))
+    for (const connection of this.#connections) void connection.drain()
+    return new Promise((resolve) => {
+      this.#whenEmpty.push(resolve)
+      this.#checkEmpty()
+    })
   }
 
   /** Ends all connections at once. */
   close(): void {
     this.#draining = true
+    this.#closed = true
     for (const { socket } of this.#handshakes.values()) socket.destroy()
     for (const connection of this.#connections) connection.close()
   }
@@ -117,7 +125,7 @@ export class HboneServer {
   #serve(socket: TLSSocket): void {
     const key = handshakeKey(socket)
     const handshake = this.#handshakes.get(key)
-    if (handshake === undefined || this.#draining) {
+    if (handshake === undefined || this.#closed) {
       socket.destroy()
       return
     }
@@ -153,7 +161,16 @@ export class HboneServer {
       onError: this.#options.onConnectionError,
     })
     this.#connections.add(connection)
-    session.once('close', () => this.#connections.delete(connection))
+    session.once('close', () => {
+      this.#connections.delete(connection)
+      this.#checkEmpty()
+    })
+    if (this.#draining) void connection.drain()
+  }
+
+  #checkEmpty(): void {
+    if (this.#connections.size + this.#handshakes.size > 0) return
+    for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
   #onTlsError(error: Error, socket: TLSSocket): void {

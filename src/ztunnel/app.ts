@@ -4,7 +4,7 @@ import { ConnectionTelemetry, createMetrics, type Logger, type Metrics } from '.
 import { startAdminServer } from './admin-server.ts'
 import { type Config, describeConfig } from './config.ts'
 import { type ControlPlane, connectControlPlane } from './control-plane.ts'
-import { Drain } from './drain.ts'
+import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
 import type { BoundHttpServer } from './http-server.ts'
 import { dedicatedWorkload, nodePods, type Workloads } from './pods.ts'
@@ -28,8 +28,8 @@ export interface Ztunnel {
   readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number }
   /** Resolves when all has ended; rejects when it could not go on. */
   readonly stopped: Promise<void>
-  /** Drains, at most for the configured deadline; a second call does not wait. */
-  shutdown(): Promise<void>
+  /** Drains, at most for the configured deadline; `immediate` ends also a drain that is under way. */
+  shutdown(mode?: DrainMode): Promise<void>
 }
 
 /**
@@ -57,8 +57,9 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
   const drain = new Drain({ log: logger.scope('drain') })
 
   const stopped = Promise.withResolvers<void>()
-  const shutdown = async (): Promise<void> => {
-    await stop({ config, drain, workloads, telemetry, control, servers })
+  const shutdown = async (mode: DrainMode = 'graceful'): Promise<void> => {
+    if (drain.signal.aborted) return drain.start(mode, config.drainDeadlineMs)
+    await stop({ config, drain, mode, workloads, telemetry, control, servers })
     stopped.resolve()
   }
   const common = { ipv6Enabled: config.ipv6Enabled }
@@ -145,6 +146,7 @@ async function serve(
 ): Promise<void> {
   await control.synced
   stateReady.complete()
+  if (signal.aborted) return
   await workloads.run(signal)
 }
 
@@ -165,23 +167,27 @@ async function startServers(
 interface Running {
   readonly config: Config
   readonly drain: Drain
+  readonly mode: DrainMode
   readonly workloads: Workloads
   readonly telemetry: ConnectionTelemetry
   readonly control: ControlPlane
   readonly servers: readonly BoundHttpServer[]
 }
 
-/** New connections are refused at once; open ones may end until the deadline (wire/ztunnel 16). */
-async function stop({ config, drain, workloads, telemetry, control, servers }: Running): Promise<void> {
-  const again = drain.signal.aborted
-  if (!again) {
-    const release = drain.hold('workloads')
-    workloads.drain().finally(release)
-    drain.forced.addEventListener('abort', () => workloads.close(), { once: true })
-  }
-  await drain.start(again ? 'immediate' : 'graceful', config.drainDeadlineMs)
-  if (again) return
+/**
+ * New connections are refused at once; open ones may end until the deadline
+ * (wire/ztunnel 16). Readiness goes first, so that nobody is sent here any
+ * more; admin and stats stay to the end: a drain is when one wants to look.
+ */
+async function stop(running: Running): Promise<void> {
+  const { config, drain, mode, workloads, telemetry, control, servers } = running
+  const [admin, stats, readiness] = servers
+  const release = drain.hold('workloads')
+  workloads.drain().finally(release)
+  drain.forced.addEventListener('abort', () => workloads.close(), { once: true })
+  const notReady = readiness?.close()
+  await drain.start(mode, config.drainDeadlineMs)
   workloads.close()
   telemetry.closeAll()
-  await Promise.all([...servers.map((server) => server.close()), control.close()])
+  await Promise.all([notReady, admin?.close(), stats?.close(), control.close()])
 }

@@ -27,7 +27,7 @@ export interface WorkloadName {
 /**
  * Everything that the node proxy can be told, as `loadConfig` found it:
  * complete, checked and frozen. Variables are Istio's (wire/ztunnel 2.4)
- * except for those of `ports` and of `waypointEnforcement`, which are ours.
+ * except for those that are said to be ours.
  */
 export interface Config {
   /** PROXY_MODE. `shared`: the pods that the node agent hands over; `dedicated`: one workload. Default shared. */
@@ -94,6 +94,11 @@ export interface Config {
   readonly waypointEnforcement: 'hairpin' | 'off'
   /** CONNECTION_TERMINATION_DEADLINE, or out of TERMINATION_GRACE_PERIOD_SECONDS. Default 5 s. */
   readonly drainDeadlineMs: number
+
+  /** ZTUNNEL_MAX_CONNECTIONS_PER_WORKLOAD, ours. Default: a quarter of the descriptors (three when dedicated), at most 20,000. */
+  readonly maxConnectionsPerWorkload: number
+  /** ZTUNNEL_METRICS_MAX_LABEL_SETS, ours: what exceeds it is counted under `other`. Default 2,000. */
+  readonly metricsMaxLabelSets: number
 
   /** LOG_FORMAT. Default plain. */
   readonly logFormat: LogFormat

@@ -71,6 +71,8 @@ t.test('defaults are Istio’s', async (t) => {
     localhostAppTunnel: true,
     waypointEnforcement: 'hairpin',
     drainDeadlineMs: 5000,
+    maxConnectionsPerWorkload: 512,
+    metricsMaxLabelSets: 2000,
     logFormat: 'plain',
     logFilter: 'info',
     authzPolicyInfoLogging: false,

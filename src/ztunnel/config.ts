@@ -1,5 +1,6 @@
 import { parseLogFilter } from '../telemetry/index.ts'
 import { loadControlPlane, xdsNode } from './config-control-plane.ts'
+import { limits } from './config-limits.ts'
 import { loadProxyConfig } from './config-mesh.ts'
 import type { Config, KeepAliveConfig, PortsConfig, WorkloadName } from './config-model.ts'
 import { type Environment, type FileSystemPort, invalid, nodeFiles, Values } from './config-values.ts'
@@ -47,6 +48,7 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     ...tunnels(values),
     waypointEnforcement: values.choice('WAYPOINT_ENFORCEMENT', ['hairpin', 'off'], 'hairpin'),
     drainDeadlineMs: drainDeadlineMs(values),
+    ...limits(values, files, proxyMode),
     logFormat: values.choice('LOG_FORMAT', ['plain', 'json'], 'plain'),
     logFilter: logFilter(values),
     authzPolicyInfoLogging: values.boolean('AUTHZ_POLICY_INFO_LOGGING', false),

@@ -32,6 +32,8 @@ export function responseFlag(error: unknown): ResponseFlag {
   if (error instanceof ProxyError) {
     if (error.code === 'policy-denied' || error.code === 'policy-changed') return 'DENY'
     if (error.code === 'identity') return 'IDENTITY_ERROR'
+    // Cut by our own end: nothing was wrong with the connection.
+    if (error.code === 'drained') return '-'
     return 'CONNECT'
   }
   if (error instanceof HboneError) {

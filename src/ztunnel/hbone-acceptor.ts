@@ -5,8 +5,8 @@ import type { ConnectionTelemetry } from '../telemetry/index.ts'
 import type { CapturedSocket } from './capture-listener.ts'
 import { errorText } from './errors.ts'
 import type { LocalWorkload } from './local-workload.ts'
+import { svidOf } from './own-svid.ts'
 import type { ProxySettings } from './settings.ts'
-import { svidOf } from './tunnel.ts'
 
 export interface HboneAcceptorOptions {
   readonly local: LocalWorkload

@@ -31,8 +31,9 @@ export function proxySettings(config: Config): ProxySettings {
       maxStreamsPerConnection: config.poolMaxStreamsPerConnection,
       idleTimeoutMs: config.poolUnusedReleaseTimeoutMs,
     },
+    maxConnectionsPerWorkload: config.maxConnectionsPerWorkload,
     responseBaggage: config.responseBaggage,
     localhostAppTunnel: config.localhostAppTunnel,
-  }
     waypointEnforcement: config.waypointEnforcement,
+  }
 }

@@ -15,10 +15,12 @@ export async function runProxy(
   const logger = createLogger({ format: config.logFormat, level: config.logFilter })
   const log = logger.scope('app')
   const ztunnel = await startZtunnel({ config, logger, version: versionInfo(version) })
+  let draining = false
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info('shutting down', { signal })
-    // A second signal does not wait for connections to end.
-    void ztunnel.shutdown()
+    // Who presses Ctrl-C again does not want to wait; a supervisor may well ask twice.
+    void ztunnel.shutdown(draining && signal === 'SIGINT' ? 'immediate' : 'graceful')
+    draining = true
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)

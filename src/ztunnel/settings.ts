@@ -19,14 +19,16 @@ export interface ProxySettings {
   readonly connectTimeoutMs: number
   readonly hbone: HboneSettings
   readonly pool: { readonly maxStreamsPerConnection: number; readonly idleTimeoutMs: number }
+  /** Of one workload, both directions and tunnelled streams; see ConnectionLimit. */
+  readonly maxConnectionsPerWorkload: number
   /** ENABLE_RESPONSE_BAGGAGE. */
   readonly responseBaggage: boolean
   /** LOCALHOST_APP_TUNNEL: dial PROXY-protocol applications on loopback. */
   readonly localhostAppTunnel: boolean
-}
-
   /** WAYPOINT_ENFORCEMENT: whether what passes a workload's waypoint by is sent through it. */
   readonly waypointEnforcement: 'hairpin' | 'off'
+}
+
 /** Ports that no tunnel may end at: the proxy's own. */
 export function illegalPorts(settings: ProxySettings): ReadonlySet<number> {
   return new Set(Object.values(settings.ports))

@@ -5,9 +5,9 @@ import {
   openInnerTunnel,
   type PoolTarget,
 } from '../hbone/index.ts'
-import type { Svid, SvidManager } from '../identity/index.ts'
+import type { SvidManager } from '../identity/index.ts'
 import { identityUri, type Route, type Workload, workloadIdentity } from '../mesh/index.ts'
-import { errorText, ProxyError } from './errors.ts'
+import { svidOf } from './own-svid.ts'
 import type { ProxySettings } from './settings.ts'
 
 /** A route that leads through a tunnel. */
@@ -56,13 +56,4 @@ export async function openTunnel(
     settings: settings.hbone,
     signal,
   })
-}
-
-/** Our own certificate; its absence is an identity error, not a connect error. */
-export async function svidOf(svids: SvidManager, workload: Workload): Promise<Svid> {
-  try {
-    return await svids.get(workloadIdentity(workload))
-  } catch (error) {
-    throw new ProxyError('identity', `identity error: ${errorText(error)}`, { cause: error })
-  }
 }

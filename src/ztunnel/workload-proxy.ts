@@ -1,12 +1,20 @@
-import { HbonePool } from '../hbone/index.ts'
+import { HbonePool, type HboneRequest } from '../hbone/index.ts'
 import type { SvidManager } from '../identity/index.ts'
-import { authorize, formatSocketAddress, type MeshStore, workloadIdentity } from '../mesh/index.ts'
+import {
+  authorize,
+  formatSocketAddress,
+  type MeshStore,
+  type SocketAddress,
+  workloadIdentity,
+} from '../mesh/index.ts'
 import type { ConnectionTelemetry, Direction, ScopedLogger, TrafficMetrics } from '../telemetry/index.ts'
 import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
+import { ConnectionLimit } from './connection-limit.ts'
 import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
 import { errorText, ProxyError } from './errors.ts'
 import type { ConnectionHandler } from './handler.ts'
 import { HboneAcceptor } from './hbone-acceptor.ts'
+import { InFlight } from './in-flight.ts'
 import { hboneHandler } from './inbound-hbone.ts'
 import { type InboundDependencies, passthroughHandler } from './inbound-passthrough.ts'
 import type { LocalWorkload } from './local-workload.ts'
@@ -35,6 +43,8 @@ export class WorkloadProxy {
   readonly local: LocalWorkload
   readonly #shared: SharedDependencies
   readonly #tracker = new ConnectionTracker()
+  readonly #limit: ConnectionLimit
+  readonly #handling = new InFlight()
   readonly #pool: HbonePool
   readonly #acceptor: HboneAcceptor
   readonly #listeners: CaptureListener[] = []
@@ -44,6 +54,7 @@ export class WorkloadProxy {
     this.#shared = shared
     this.local = local
     const { settings, mesh, svids, telemetry } = shared
+    this.#limit = new ConnectionLimit(settings.maxConnectionsPerWorkload)
     this.#pool = new HbonePool({
       connect: (target) => sockets.connect({ address: target.address, port: target.port }),
       settings: settings.hbone,
@@ -56,7 +67,12 @@ export class WorkloadProxy {
       svids,
       telemetry,
       settings,
-      onRequest: (request) => void handleRequest(request),
+      onRequest: (request) => {
+        const release = this.#limit.take()
+        if (release === undefined) return this.#refuseRequest(request)
+        request.stream.once('close', release)
+        this.#handling.add(handleRequest(request))
+      },
     })
     this.#unsubscribe = mesh.subscribe((changes) => {
       if (changes.policies.length > 0 || changes.workloads.includes(local.peek()?.uid ?? ''))
@@ -82,7 +98,9 @@ export class WorkloadProxy {
   /** Refuses what is new, says GOAWAY, and lets what is open finish. */
   async drain(): Promise<void> {
     for (const listener of this.#listeners) listener.close()
-    await Promise.all([this.#acceptor.drain(), this.#tracker.idle()])
+    await this.#acceptor.drain()
+    // Those that were accepted before may still be on their way to a tunnel.
+    await this.#handling.idle()
     await this.#pool.drain()
   }
 
@@ -141,13 +159,35 @@ export class WorkloadProxy {
         captured.socket.once('close', () => metrics.socketClosed(direction))
         // Until the pump takes over, an early reset must not be an uncaught error.
         captured.socket.on('error', ignore)
-        void handle(captured)
+        const release = this.#limit.take()
+        if (release === undefined) return this.#refuse(captured, direction)
+        captured.socket.once('close', release)
+        this.#handling.add(handle(captured))
       },
       onError: (error) =>
         log.warn(`listener on ${formatSocketAddress({ address, port })} failed`, { error: error.message }),
     })
     this.#listeners.push(listener)
     return listener
+  }
+
+  #refuse({ socket, source, destination }: CapturedSocket, direction: Direction): void {
+    socket.destroy()
+    this.#reportRefusal(source, destination, direction)
+  }
+
+  #refuseRequest(request: HboneRequest): void {
+    request.refuse(503)
+    this.#reportRefusal(request.peer, request.local, 'inbound')
+  }
+
+  #reportRefusal(source: SocketAddress, destination: SocketAddress, direction: Direction): void {
+    this.#shared.telemetry.rejectedEarly({
+      sourceAddress: formatSocketAddress(source),
+      destinationAddress: formatSocketAddress(destination),
+      direction,
+      error: this.#limit.refusal,
+    })
   }
 
   async #prefetch(): Promise<void> {
