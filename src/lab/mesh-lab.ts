@@ -35,6 +35,8 @@ export interface LabOptions {
   readonly svidTtl?: string
   /** Added to the environment of every proxy. */
   readonly proxyEnv?: Readonly<Record<string, string>>
+  /** Switch IPv6 off in every namespace (`net.ipv6.conf.*.disable_ipv6`), as many machines have it. Default false. */
+  readonly ipv6Disabled?: boolean
   readonly onProgress?: (progress: LabProgress) => void
   /** Gives up a start that is under way. */
   readonly signal?: AbortSignal
@@ -74,7 +76,7 @@ export async function startLab(options: LabOptions = {}): Promise<MeshLab> {
   const own = options.folders === undefined ? await mkdtemp(join(tmpdir(), 'ztunnel-lab-')) : undefined
   const folders = options.folders ?? { visible: own ?? '', secret: join(own ?? '', 'secret') }
   const state = await prepareState(folders, manifests, topology)
-  const network = await createNetwork(topology)
+  const network = await createNetwork(topology, { ipv6Disabled: options.ipv6Disabled ?? false })
   clock.phase(`${topology.nodes.length} nodes and ${topology.pods.length} pods, each a network namespace`)
   const setting: LabSetting = {
     topology,

@@ -36,7 +36,10 @@ export class LabNetwork {
  * handful of `ip -batch` calls in all, since starting `ip` costs more than what
  * it does.
  */
-export async function createNetwork(topology: Topology): Promise<LabNetwork> {
+export async function createNetwork(
+  topology: Topology,
+  options: { readonly ipv6Disabled: boolean } = { ipv6Disabled: false },
+): Promise<LabNetwork> {
   const plan = planNetwork(topology)
   await ipBatch([...plan.keys()].map((name) => `netns add ${name}`))
   const namespaces = new Map(
@@ -45,7 +48,7 @@ export async function createNetwork(topology: Topology): Promise<LabNetwork> {
   await ipBatch(planLinks(topology))
   await Promise.all(
     [...namespaces].map(async ([name, namespace]) => {
-      setKernelSwitches(namespace)
+      setKernelSwitches(namespace, options.ipv6Disabled)
       await ipBatch(plan.get(name) ?? [], { namespace })
     }),
   )
@@ -163,11 +166,16 @@ function uplink6({ ipv6 }: { readonly ipv6: string }, { dualStack }: Topology): 
  * have it on by default, and it would drop what comes back to a socket that
  * uses the client's address.
  */
-function setKernelSwitches(namespace: NetworkNamespace): void {
+function setKernelSwitches(namespace: NetworkNamespace, ipv6Disabled: boolean): void {
   namespace.run(() => {
     for (const [path, value] of KERNEL_SWITCHES) writeFileSync(`/proc/sys/net/${path}`, value)
     // Absent where the kernel was started without IPv6; a lab of IPv4 does without.
-    if (existsSync(IPV6_FORWARDING)) writeFileSync(IPV6_FORWARDING, '1')
+    if (!existsSync(IPV6_FORWARDING)) return
+    writeFileSync(IPV6_FORWARDING, '1')
+    if (!ipv6Disabled) return
+    for (const which of ['all', 'default', 'lo']) {
+      writeFileSync(`/proc/sys/net/ipv6/conf/${which}/disable_ipv6`, '1')
+    }
   })
 }
 

@@ -1,5 +1,12 @@
 import { Socket } from 'node:net'
-import { listenTcp, type NetworkNamespace, openTcpSocket } from '../linux/index.ts'
+import {
+  LinuxError,
+  type ListeningTcpSocket,
+  type ListenTcpOptions,
+  listenTcp,
+  type NetworkNamespace,
+  openTcpSocket,
+} from '../linux/index.ts'
 import type { SocketAddress } from '../mesh/index.ts'
 
 /** A bound, listening socket, ready for `net.Server.listen({ fd })`. */
@@ -10,6 +17,7 @@ export interface ListeningSocket {
 }
 
 export interface ListenRequest {
+  /** `::` is every address of both families; of IPv4 alone where the kernel has no IPv6. */
   readonly address: string
   readonly port: number
   readonly transparent: 'required' | 'auto' | 'never'
@@ -40,7 +48,7 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
   const mark = options.mark === undefined || options.mark === 0 ? {} : { mark: options.mark }
   return {
     listen: (request) =>
-      inNamespace(() => listenTcp({ ...request, ...mark, reusePort: options.reusePort, backlog: BACKLOG })),
+      inNamespace(() => listenAny({ ...request, ...mark, reusePort: options.reusePort, backlog: BACKLOG })),
     connect(destination, source) {
       const family = destination.address.includes(':') ? 6 : 4
       const spoof = source === undefined ? {} : { transparentSource: source }
@@ -51,6 +59,23 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
     },
   }
 }
+
+/**
+ * Tried rather than asked for: whether a namespace has IPv6 is told by half a dozen switches, and what counts is
+ * whether the kernel gives us the socket.
+ */
+function listenAny(options: ListenTcpOptions): ListeningTcpSocket {
+  try {
+    return listenTcp(options)
+  } catch (error) {
+    const absent = error instanceof LinuxError && ABSENT_FAMILY.has(error.errno ?? '')
+    if (options.address !== '::' || !absent) throw error
+    return listenTcp({ ...options, address: '0.0.0.0' })
+  }
+}
+
+/** No such family in the kernel; a family that is switched off. */
+const ABSENT_FAMILY: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 
 /** Waiting connections per listener: as many as the kernel allows by default (net.core.somaxconn). */
 const BACKLOG = 4096

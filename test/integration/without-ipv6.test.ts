@@ -1,0 +1,32 @@
+import '../support/own-namespaces.ts'
+import t from 'tap'
+import { httpGetIn } from '../../src/lab/http-probe.ts'
+import { type LabOptions, startLab } from '../../src/lab/mesh-lab.ts'
+
+const PRELOAD = new URL('../support/without-ipv6.ts', import.meta.url).href
+
+const CASES: readonly (readonly [string, LabOptions])[] = [
+  ['IPv6 is switched off in every namespace', { ipv6Disabled: true }],
+  ['the kernel refuses IPv6 sockets', { proxyEnv: { NODE_OPTIONS: `--import ${PRELOAD}` } }],
+]
+
+for (const [what, options] of CASES) {
+  t.test(`${what}: capture, HBONE, plaintext and the proxy's own ports work`, async (t) => {
+    await using lab = await startLab(options)
+    const hbone = await lab.get('foo/sleep', { to: 'bar-1/httpbin', by: 'service', port: 'http' })
+    t.match(hbone, { ok: true, status: 200 }, 'from a pod to a service, by identity')
+    t.equal(JSON.parse(hbone.body ?? '{}').from, '10.244.1.10', 'with the address of the client')
+    const plain = await lab.get('plain/client', { to: 'bar-2/helloworld', by: 'pod', port: 'http' })
+    t.match(plain, { ok: true, status: 200 }, 'plaintext into a captured pod')
+    const outside = await lab.get('foo/sleep', { to: 'outside', by: 'pod', port: 'http' })
+    t.match(outside, { ok: true, status: 200 }, 'from a captured pod to outside')
+    const node = lab.network.namespace('node-a')
+    for (const [port, path] of [
+      [15000, '/config_dump'],
+      [15020, '/metrics'],
+      [15021, '/healthz/ready'],
+    ] as const) {
+      t.equal((await httpGetIn(node, port, path)).status, 200, `port ${port}`)
+    }
+  })
+}
