@@ -17,13 +17,16 @@ export async function svidOf(svids: SvidManager, workload: Workload, waitMs = SV
   const id = workloadIdentity(workload)
   const known = svids.peek(id)
   if (known !== undefined) return known
-  const deadline = AbortSignal.timeout(waitMs)
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), waitMs)
   try {
-    return await svids.get(id, { signal: deadline })
+    return await svids.get(id, { signal: deadline.signal })
   } catch (error) {
-    const why = deadline.aborted
+    const why = deadline.signal.aborted
       ? `no certificate for ${identityUri(id)} within ${waitMs} ms; is the CA reachable? See certificates in /config_dump`
       : errorText(error)
     throw new ProxyError('identity', `identity error: ${why}`, { cause: error })
+  } finally {
+    clearTimeout(timer)
   }
 }
