@@ -1,13 +1,11 @@
 // Runs every test in a network and mount namespace of its own, as root and as
 // an ordinary user alike, so that no test can touch the machine's network and
-// none needs to be skipped for want of privileges.
+// none needs to be skipped for want of privileges. Prints a line for each
+// file, the details of what failed, and as the last line the totals.
+//
+//   node scripts/test.ts [file or glob …]
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-
-const scratch = mkdtempSync(join(tmpdir(), 'ztunnel-test-'))
-const report = join(scratch, 'report.tap')
+import { createInterface } from 'node:readline'
 
 const asRoot = process.getuid?.() === 0
 const unshare = asRoot ? ['--net', '--mount'] : ['--user', '--map-root-user', '--net', '--mount']
@@ -19,30 +17,53 @@ const files =
 
 const child = spawn(
   'unshare',
-  [...unshare, 'sh', '-c', prepare, 'sh', 'tap', 'run', `--output-file=${report}`, ...files],
-  { stdio: 'inherit', env: { ...process.env, ZTUNNEL_TEST_NAMESPACE: '1' } },
+  [...unshare, 'sh', '-c', prepare, 'sh', 'tap', 'run', '--reporter=tap', ...files],
+  {
+    stdio: ['inherit', 'pipe', 'inherit'],
+  },
 )
+
+/** Of one file: enough for every failure that a person would read. */
+const MAX_DETAIL_LINES = 2000
+
+let passed = 0
+let failed = 0
+/** What the file under way has printed, kept for the case that it fails. */
+let details: string[] = []
+
+createInterface(child.stdout).on('line', (line) => {
+  const [, indent = '', not, directive = ''] = /^( *)(not )?ok \d+.*?(# (?:SKIP|TODO).*)?$/i.exec(line) ?? []
+  const isResult = /^ *(not )?ok \d/.test(line)
+  if (isResult && indent !== '' && !isSubtest(line)) {
+    if (not !== undefined || directive !== '') failed++
+    else passed++
+  }
+  if (!isResult || indent !== '') {
+    if (details.length < MAX_DETAIL_LINES) details.push(line)
+    return
+  }
+  if (not !== undefined) {
+    // A file that broke down may have failed no assertion of its own.
+    failed++
+    process.stdout.write(`${details.join('\n')}\n`)
+  }
+  process.stdout.write(`${line}\n`)
+  details = []
+})
 
 child.on('error', (error) => {
   process.stderr.write(`cannot run unshare (package util-linux): ${error.message}\n`)
-  process.exitCode = 1
+  failed++
 })
 
-child.on('exit', (code, signal) => {
-  const { passed, failed } = totals()
-  rmSync(scratch, { recursive: true, force: true })
+child.on('close', (code, signal) => {
+  if ((code !== 0 || signal !== null) && failed === 0) failed++
+  process.stdout.write(`${details.filter((line) => !line.startsWith('#')).join('\n')}\n`.trimStart())
   process.stdout.write(`${passed} passed, ${failed} failed\n`)
-  process.exitCode = code === 0 && signal === null && failed === 0 && passed > 0 ? 0 : 1
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1
 })
 
-/** Assertions by outcome, from the report's closing line. */
-function totals(): { passed: number; failed: number } {
-  try {
-    const summaries = [...readFileSync(report, 'utf8').matchAll(/^# \{ total: .*\}$/gm)]
-    const last = summaries.at(-1)?.[0] ?? ''
-    const count = (name: string): number => Number(new RegExp(`\\b${name}: (\\d+)`).exec(last)?.[1] ?? 0)
-    return { passed: count('pass'), failed: count('fail') + count('skip') + count('todo') }
-  } catch {
-    return { passed: 0, failed: 1 }
-  }
+/** A subtest's closing line carries its duration; an assertion's does not. */
+function isSubtest(line: string): boolean {
+  return / # time=[\d.]+ms$/.test(line)
 }

@@ -25,6 +25,8 @@ function serveIn(
 ): Promise<net.Server> {
   const { fd } = ns.run(() => listenTcp({ address: '::', ...options }))
   const server = net.createServer((socket) => {
+    // Its FIN can be lost with the link, when the namespaces go first: it must not keep the process.
+    socket.unref()
     // The far side resets what it did not read.
     socket.on('error', () => socket.destroy())
     onConnection(socket)

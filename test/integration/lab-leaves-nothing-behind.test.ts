@@ -23,7 +23,9 @@ const ENDINGS: readonly {
 for (const { name, end } of ENDINGS) {
   t.test(`${name} leaves nothing behind`, async (t) => {
     const before = namespaces()
-    const lab = spawn(process.execPath, [ztunnelProgram(), 'lab'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    // Without the test runner's loaders: every process of the lab would load them too.
+    const command = ['-u', 'NODE_OPTIONS', process.execPath, ztunnelProgram(), 'lab']
+    const lab = spawn('env', command, { stdio: ['ignore', 'pipe', 'inherit'] })
     t.teardown(() => lab.kill('SIGKILL'))
     const folder = await untilUp(lab)
     const tree = processTree(lab.pid ?? 0)

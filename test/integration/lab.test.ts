@@ -6,9 +6,9 @@ import type { LabJson } from '../../src/lab/report.ts'
 import { COEXISTENCE } from '../../src/lab/scenario.ts'
 
 t.test('npm run lab -- --once --json: each connection as expected', async (t) => {
-  const child = spawn(process.execPath, [ztunnelProgram(), 'lab', '--once', '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  // Without the test runner's loaders: every process of the lab would load them too.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, ztunnelProgram(), 'lab', '--once', '--json']
+  const child = spawn('env', command, { stdio: ['ignore', 'pipe', 'pipe'] })
   const exited = new Promise((resolve) => child.once('exit', resolve))
   const [output, progress, status] = await Promise.all([text(child.stdout), text(child.stderr), exited])
   t.equal(status, 0, progress)

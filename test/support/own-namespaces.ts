@@ -9,8 +9,9 @@ const VARIABLE = 'ZTUNNEL_TEST_OWN_NAMESPACES'
 if (process.env[VARIABLE] === undefined) {
   const identity = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
   const flags = [...identity, '--net', '--mount', '--pid', '--fork', '--kill-child']
-  const prepare = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"'
-  const again = ['sh', '-c', prepare, 'sh', process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  // Without the test runner's loaders: every process of a lab would load them too.
+  const prepare = 'unset NODE_OPTIONS; mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"'
+  const again = ['sh', '-c', prepare, 'sh', process.execPath, ...process.argv.slice(1)]
   const { status, error } = spawnSync('unshare', [...flags, '--', ...again], {
     stdio: 'inherit',
     env: { ...process.env, [VARIABLE]: '1' },
