@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from './clock.ts'
 import type { ByteCounts, ConnectionInfo, Direction, ResponseFlag } from './connection-info.ts'
+import { SeriesOwners } from './series-owners.ts'
 import { overflowLabels, TrafficLabeller, type TrafficLabels } from './traffic-labels.ts'
 
 export interface TrafficMetricsOptions {
@@ -23,6 +24,12 @@ const DEFAULT_MAX_LABEL_SETS = 2000
 
 /** A label set without a live connection for so long may make room: longer than any usual scrape interval. */
 const IDLE_EVICTION_MS = 15 * 60_000
+
+/**
+ * How long the counts of workloads that are gone are still shown: several
+ * scrapes, so that their last values are seen; Prometheus marks them stale then.
+ */
+const RETIRED_MS = 5 * 60_000
 
 /** Looking for sets to evict walks all of them: not on each connection of a storm. */
 const EVICTION_INTERVAL_MS = 60_000
@@ -56,6 +63,7 @@ export class TrafficMetrics {
   readonly #labeller = new TrafficLabeller()
   readonly #series = new Map<string, Series>()
   readonly #overflow = new Map<string, Series>()
+  readonly #owners = new SeriesOwners<Series>()
   readonly #sockets: Record<Direction, number> = { inbound: 0, outbound: 0 }
   #folded = 0
   #evicted = 0
@@ -82,6 +90,14 @@ export class TrafficMetrics {
     }
   }
 
+  /**
+   * A workload has left the mesh. What only it counted for goes after some
+   * minutes, and after its last connection.
+   */
+  workloadRemoved(uid: string): void {
+    this.#owners.workloadRemoved(uid, this.#clock.monotonic())
+  }
+
   /** An accepted socket, whether or not it becomes a connection. */
   socketOpened(direction: Direction): void {
     this.#sockets[direction] += 1
@@ -98,6 +114,7 @@ export class TrafficMetrics {
 
   /** OpenMetrics text of all families that have samples, each line with its end. */
   exposition(): string {
+    this.#dropRetired()
     const all = [...this.#series.values(), ...this.#overflow.values()]
     for (const series of all) for (const live of series.live) settle(series, live)
     return FAMILIES.map((family) => renderFamily(family, all)).join('') + this.#ownFamilies()
@@ -106,10 +123,15 @@ export class TrafficMetrics {
   #seriesOf(info: ConnectionInfo): Series {
     const labels = this.#labeller.labels(info)
     const key = labels.head + labels.tail
-    const known = this.#series.get(key)
-    if (known !== undefined) return known
-    if (this.#series.size >= this.#maxLabelSets) this.#evictIdle()
-    if (this.#series.size < this.#maxLabelSets) return this.#add(this.#series, key, labels)
+    let series = this.#series.get(key)
+    if (series === undefined) {
+      if (this.#series.size >= this.#maxLabelSets) this.#evictIdle()
+      if (this.#series.size < this.#maxLabelSets) series = this.#add(this.#series, key, labels)
+    }
+    if (series !== undefined) {
+      this.#owners.note(series, info.source.workload?.uid, info.destination.workload?.uid)
+      return series
+    }
     this.#folded += 1
     const overflow = overflowLabels(info)
     const overflowKey = overflow.head + overflow.tail
@@ -138,10 +160,21 @@ export class TrafficMetrics {
     if (now < this.#nextEviction) return
     this.#nextEviction = now + EVICTION_INTERVAL_MS
     for (const [key, series] of this.#series) {
-      if (series.live.size > 0 || now - series.lastActive < IDLE_EVICTION_MS) continue
-      this.#series.delete(key)
-      this.#evicted += 1
+      if (series.live.size === 0 && now - series.lastActive >= IDLE_EVICTION_MS) this.#drop(key, series)
     }
+  }
+
+  #dropRetired(): void {
+    const since = this.#clock.monotonic() - RETIRED_MS
+    for (const [key, series] of this.#series) {
+      if (series.live.size === 0 && this.#owners.lostSince(series, since)) this.#drop(key, series)
+    }
+  }
+
+  #drop(key: string, series: Series): void {
+    this.#series.delete(key)
+    this.#owners.forget(series)
+    this.#evicted += 1
   }
 
   #ownFamilies(): string {
@@ -157,7 +190,7 @@ export class TrafficMetrics {
       '# HELP istio_tcp_folded_connections Connections counted under other because the label sets reached their limit (unstable).',
       '# TYPE istio_tcp_folded_connections counter',
       `istio_tcp_folded_connections_total ${this.#folded}`,
-      '# HELP istio_tcp_evicted_label_sets Idle label sets removed to make room (unstable).',
+      '# HELP istio_tcp_evicted_label_sets Label sets removed: idle ones to make room, and those of workloads that are gone (unstable).',
       '# TYPE istio_tcp_evicted_label_sets counter',
       `istio_tcp_evicted_label_sets_total ${this.#evicted}`,
       '',
