@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts'
 import {
   type ConnectionEnd,
   type ConnectionEnding,
@@ -7,6 +8,7 @@ import {
 } from './connection-info.ts'
 import { display, type LogFields } from './log-format.ts'
 import type { ScopedLogger } from './logger.ts'
+import { WarningLimiter } from './warning-limiter.ts'
 
 /**
  * Writes the lines of scope `access`: fields, their order and their values are
@@ -16,9 +18,14 @@ import type { ScopedLogger } from './logger.ts'
  */
 export class AccessLog {
   readonly #log: ScopedLogger
+  readonly #rejections: WarningLimiter
 
-  constructor(log: ScopedLogger) {
+  constructor(log: ScopedLogger, clock?: Clock) {
     this.#log = log
+    this.#rejections = new WarningLimiter({
+      burst: REJECTIONS_LOGGED,
+      ...(clock === undefined ? {} : { clock }),
+    })
   }
 
   /** `connection opened`, debug level. */
@@ -52,15 +59,29 @@ export class AccessLog {
     })
   }
 
-  /** `connection failed`, warn level: nothing but addresses is known. */
-  rejected({ sourceAddress, destinationAddress, direction, error }: EarlyRejection): void {
-    this.#log.warn('connection failed', {
+  /**
+   * `connection failed`, warn level: nothing but addresses is known. Whoever
+   * can connect can cause it as often as he likes, so it is bounded by cause
+   * and workload; the lines of connections that were carried never are.
+   */
+  rejected(rejection: EarlyRejection): void {
+    const { sourceAddress, destinationAddress, direction, error } = rejection
+    this.#rejections.warn(this.#log, causeOf(rejection), 'connection failed', {
       'src.addr': display(sourceAddress),
       'dst.addr': display(destinationAddress),
       direction,
       error,
     })
   }
+}
+
+/** `connection failed` lines of one cause in 10 s: enough to read, nothing to fill a disk with. */
+const REJECTIONS_LOGGED = 50
+
+/** Direction, our own workload's address, and the text up to where it quotes the peer. */
+function causeOf({ sourceAddress, destinationAddress, direction, error }: EarlyRejection): string {
+  const own = direction === 'inbound' ? destinationAddress : sourceAddress
+  return `${direction} ${own.replace(/:\d+$/, '')} ${error.split(':', 1)[0]}`
 }
 
 function endFields({ source, destination, secure }: ConnectionInfo): LogFields {

@@ -45,7 +45,7 @@ export class ConnectionTelemetry {
   readonly #live = new Set<ConnectionRecord>()
 
   constructor({ log, metrics, clock = systemClock }: ConnectionTelemetryOptions) {
-    this.#access = new AccessLog(log)
+    this.#access = new AccessLog(log, clock)
     this.#metrics = metrics
     this.#clock = clock
   }

@@ -41,3 +41,12 @@ t.test('it remembers no more keys than it may', async (t) => {
   for (const key of ['a', 'b', 'c', 'b', 'a']) limiter.warn(log, key, key)
   t.same(texts(), ['a', 'b', 'c', 'a'], 'b was remembered, a was dropped')
 })
+
+t.test('a burst is written before the rest is counted', async (t) => {
+  const { log, clock, texts } = setup()
+  const limiter = new WarningLimiter({ clock, intervalMs: 1000, burst: 3 })
+  for (let i = 0; i < 5; i++) limiter.warn(log, 'a', `n${i}`)
+  clock.advance(1000)
+  for (let i = 5; i < 7; i++) limiter.warn(log, 'a', `n${i}`)
+  t.same(texts(), ['n0', 'n1', 'n2', 'n5 suppressed=2', 'n6'])
+})

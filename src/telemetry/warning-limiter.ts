@@ -4,8 +4,10 @@ import type { ScopedLogger } from './logger.ts'
 
 export interface WarningLimiterOptions {
   readonly clock?: Clock
-  /** One line for each key in this time. Milliseconds; default 10 seconds. */
+  /** Milliseconds; default 10 seconds. */
   readonly intervalMs?: number
+  /** Lines of each key in one interval; default 1. */
+  readonly burst?: number
   /** Keys remembered, the least recently written dropped first. Default 1,024. */
   readonly maxKeys?: number
 }
@@ -17,19 +19,21 @@ const DEFAULT_INTERVAL_MS = 10_000
 const DEFAULT_MAX_KEYS = 1024
 
 /**
- * Keeps a failure that repeats from filling the log: the first warning of a
- * key is written, those that follow within the interval are counted, and the
+ * Keeps a failure that repeats from filling the log: the first warnings of a
+ * key are written, those that follow within the interval are counted, and the
  * next one written carries their number as `suppressed`.
  */
 export class WarningLimiter {
   readonly #clock: Clock
   readonly #intervalMs: number
+  readonly #burst: number
   readonly #maxKeys: number
-  readonly #seen = new Map<string, { until: number; suppressed: number }>()
+  readonly #seen = new Map<string, { until: number; left: number; suppressed: number }>()
 
   constructor(options: WarningLimiterOptions = {}) {
     this.#clock = options.clock ?? systemClock
     this.#intervalMs = options.intervalMs ?? DEFAULT_INTERVAL_MS
+    this.#burst = options.burst ?? 1
     this.#maxKeys = options.maxKeys ?? DEFAULT_MAX_KEYS
   }
 
@@ -38,12 +42,17 @@ export class WarningLimiter {
     const now = this.#clock.monotonic()
     const entry = this.#seen.get(key)
     if (entry !== undefined && now < entry.until) {
-      entry.suppressed += 1
+      if (entry.left === 0) {
+        entry.suppressed += 1
+      } else {
+        entry.left -= 1
+        log.warn(message, fields)
+      }
       return
     }
     // Removed and added again, so that the map's order is that of the last line written.
     this.#seen.delete(key)
-    this.#seen.set(key, { until: now + this.#intervalMs, suppressed: 0 })
+    this.#seen.set(key, { until: now + this.#intervalMs, left: this.#burst - 1, suppressed: 0 })
     if (this.#seen.size > this.#maxKeys) this.#dropOldest()
     const suppressed = entry === undefined || entry.suppressed === 0 ? undefined : entry.suppressed
     log.warn(message, suppressed === undefined ? fields : { ...fields, suppressed })
