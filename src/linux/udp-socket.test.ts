@@ -39,6 +39,27 @@ t.test('a port in use is EADDRINUSE, and with reuse it is not', async (t) => {
   closeSync(second)
 })
 
+t.test('of two sockets on one port, the younger has all new datagrams', async (t) => {
+  const bind = (): number =>
+    pair.pod.run(() => bindUdp({ address: '10.99.0.2', port: 5656, reusePort: true }))
+  const [older, younger, client] = [createSocket('udp4'), createSocket('udp4'), createSocket('udp4')]
+  t.teardown(() => {
+    for (const socket of [older, younger, client]) socket.close()
+  })
+  older.bind({ fd: bind() })
+  client.bind({ fd: pair.client.run(() => bindUdp({ address: '10.99.0.1', port: 0 })) })
+  client.send('alone', 5656, '10.99.0.2')
+  const [first] = await once(older, 'message')
+  t.equal(String(first), 'alone')
+  older.on('message', () => t.fail('the older one was asked'))
+  younger.bind({ fd: bind() })
+  for (let n = 0; n < 20; n++) {
+    const asked = once(younger, 'message')
+    client.send(`${n}`, 5656, '10.99.0.2')
+    t.equal(String((await asked)[0]), `${n}`)
+  }
+})
+
 t.test('an address that the namespace does not have is EADDRNOTAVAIL', async (t) => {
   const bind = (): number => pair.pod.run(() => bindUdp({ address: '10.99.0.1', port: 5555 }))
   t.throws(bind, { name: 'LinuxError', errno: 'EADDRNOTAVAIL', message: /UDP 10\.99\.0\.1 port 5555/ })

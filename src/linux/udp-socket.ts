@@ -9,6 +9,7 @@ import {
   SOL_SOCKET,
 } from './constants.ts'
 import { check, closeQuietly, libc, requireIntOption } from './libc.ts'
+import { preferNewestListener } from './reuse-port.ts'
 import { addressFamily, encodeInetAddress } from './sockaddr.ts'
 
 /** How to make a UDP socket; see {@link bindUdp}. */
@@ -19,7 +20,7 @@ export interface BindUdpOptions {
   readonly port: number
   /** `SO_MARK`: what keeps the proxy's own packets out of the redirection rules. */
   readonly mark?: number
-  /** `SO_REUSEPORT`, for several workers and for hand-over to a new process. Default false. */
+  /** `SO_REUSEPORT`, for hand-over to a new process, which gets all new datagrams. Default false. */
   readonly reusePort?: boolean
 }
 
@@ -38,6 +39,7 @@ export function bindUdp(options: BindUdpOptions): number {
     if (mark !== undefined) requireIntOption(fd, SOL_SOCKET, SO_MARK, mark, `SO_MARK of ${where}`)
     const bytes = encodeInetAddress({ address, port })
     check(libc.bind(fd, bytes, bytes.length), 'bind', where)
+    if (reusePort) preferNewestListener(fd)
     return fd
   } catch (error) {
     closeQuietly(fd)

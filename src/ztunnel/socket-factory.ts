@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import {
+  bindUdp,
   LinuxError,
   type ListeningTcpSocket,
   type ListenTcpOptions,
@@ -23,6 +24,14 @@ export interface ListenRequest {
   readonly transparent: 'required' | 'auto' | 'never'
 }
 
+export interface BindUdpRequest {
+  readonly address: string
+  /** 0: any. */
+  readonly port: number
+  /** A port that is served, and that the next process may serve too. Default: a socket that only asks. */
+  readonly shared?: boolean
+}
+
 /**
  * Where the sockets of one workload come from: its network namespace, its
  * packet mark. The data path opens no socket by any other way.
@@ -31,6 +40,8 @@ export interface SocketFactory {
   listen(request: ListenRequest): ListeningSocket
   /** Starts to connect. `source` asks for a spoofed source address (IP_TRANSPARENT). */
   connect(destination: SocketAddress, source?: string): Socket
+  /** A bound UDP socket, ready for `dgram.Socket.bind({ fd })`. */
+  bindUdp(request: BindUdpRequest): number
 }
 
 export interface SocketFactoryOptions {
@@ -57,6 +68,8 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
       socket.setNoDelay(true)
       return socket.connect({ host: destination.address, port: destination.port })
     },
+    bindUdp: ({ address, port, shared = false }) =>
+      inNamespace(() => bindUdp({ address, port, ...mark, reusePort: shared && options.reusePort })),
   }
 }
 
