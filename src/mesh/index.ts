@@ -25,6 +25,7 @@ export { guessService, type InboundRoute, type ResolveInboundInput, resolveInbou
 export type { MeshChange, MeshListener, MeshUpdate } from './mesh-change.ts'
 export { MeshStore, type MeshStoreOptions } from './mesh-store.ts'
 export type { Endpoint, MeshView } from './mesh-view.ts'
+export { MissedLookups } from './missed-lookups.ts'
 export type * from './model.ts'
 export { formatGateway, policyName, serviceKey } from './names.ts'
 export { type ResolveOutboundInput, resolveOutbound } from './resolve.ts'

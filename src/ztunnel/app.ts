@@ -118,6 +118,7 @@ function sharedDependencies(
     log: logger.scope('proxy'),
     settings: proxySettings(config),
     random: Math.random,
+    demand: control.demand,
     lookup: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),
   }
 }

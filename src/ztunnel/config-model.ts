@@ -52,6 +52,8 @@ export interface Config {
 
   /** XDS_ADDRESS; undefined when it is set to nothing: no control plane is asked. */
   readonly xds: ControlPlaneConfig | undefined
+  /** XDS_ON_DEMAND: workloads and services are fetched when traffic asks for them. Default false: all are subscribed to. */
+  readonly xdsOnDemand: boolean
   /** CA_ADDRESS. */
   readonly ca: ControlPlaneConfig
   /** SECRET_TTL: lifetime to ask of the CA. Default 24 h. */

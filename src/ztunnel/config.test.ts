@@ -36,6 +36,7 @@ t.test('defaults are Istio’s', async (t) => {
       alternativeHostname: undefined,
       headers: {},
     },
+    xdsOnDemand: false,
     ca: {
       address: 'https://localhost:15012',
       roots: { rootCertFile: ROOT },
@@ -272,11 +273,16 @@ t.test('the mesh configuration, PROXY_CONFIG and ISTIO_META_ are merged in this 
   t.match(load({ ZTUNNEL_STATS_PORT: '3', PROXY_CONFIG: 'statsPort: 4' }).ports, { stats: 3 })
 })
 
+t.test('on-demand xDS is switched on by XDS_ON_DEMAND (2.4)', async (t) => {
+  t.equal(load({}).xdsOnDemand, false)
+  t.equal(load({ XDS_ON_DEMAND: 'true' }).xdsOnDemand, true)
+})
+
 t.test('what has no effect is said', async (t) => {
   t.same(load({ XDS_ON_DEMAND: 'false', TLS12_ENABLED: 'false', FAKE_CA: 'false' }).warnings, [])
-  t.match(load({ XDS_ON_DEMAND: 'true', ZTUNNEL_WORKER_THREADS: '4' }).warnings, [
+  t.match(load({ ZTUNNEL_WORKER_THREADS: '4', TLS12_ENABLED: 'true' }).warnings, [
     /^env var ZTUNNEL_WORKER_THREADS=4 has no effect/,
-    /^env var XDS_ON_DEMAND=true has no effect/,
+    /^env var TLS12_ENABLED=true has no effect/,
   ])
 })
 

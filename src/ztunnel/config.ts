@@ -41,6 +41,7 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     clusterDomain: values.filled('CLUSTER_DOMAIN') ?? 'cluster.local',
     trustDomain: values.filled('TRUST_DOMAIN') ?? 'cluster.local',
     ...loadControlPlane(values, files, proxyConfig),
+    xdsOnDemand: values.boolean('XDS_ON_DEMAND', false),
     secretTtlSeconds: Math.ceil(values.durationMs('SECRET_TTL', 24 * 3_600_000) / 1000),
     xdsNode: xdsNode(values, proxyConfig),
     ports: ports(values, proxyConfig),
@@ -75,7 +76,6 @@ function noteIgnored(values: Values): void {
   values.ignored('ZTUNNEL_CPU_LIMIT', threads)
   values.ignored('ZTUNNEL_RESOURCE_CPU_LIMIT', threads)
   values.ignored('ZTUNNEL_RESOURCE_CPU_REQUEST', threads)
-  values.ignored('XDS_ON_DEMAND', 'the whole mesh is subscribed to', ['false'])
   values.ignored('TLS12_ENABLED', 'TLS 1.3 only', ['false'])
   values.ignored('USER_TIMEOUT_ENABLED', 'TCP_USER_TIMEOUT is not set yet', ['false'])
   values.ignored('UNSTABLE_ENABLE_SOCKS5', 'SOCKS5 is not supported yet', ['false'])

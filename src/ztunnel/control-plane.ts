@@ -1,6 +1,6 @@
 import { CaClient, controlPlaneTransport, SvidManager, tokenFile } from '../identity/index.ts'
 import type { MeshStore } from '../mesh/index.ts'
-import { fieldsFirst, type Logger, type XdsMetrics } from '../telemetry/index.ts'
+import { type FieldsFirstLogger, fieldsFirst, type Logger, type XdsMetrics } from '../telemetry/index.ts'
 import {
   ADDRESS_TYPE,
   AddressHandler,
@@ -10,12 +10,16 @@ import {
   MAX_MESSAGE_BYTES,
 } from '../xds/index.ts'
 import type { Config, ControlPlaneConfig } from './config.ts'
+import { errorText } from './errors.ts'
+import type { Demand } from './on-demand.ts'
 
 /** The proxy's two clients of the control plane. */
 export interface ControlPlane {
   readonly svids: SvidManager
   /** Resolves when the whole mesh has been received once; at once without an xDS server. */
   readonly synced: Promise<unknown>
+  /** With XDS_ON_DEMAND: the way to what the mesh does not hold yet. */
+  readonly demand: Demand | undefined
   start(): void
   close(): Promise<void>
 }
@@ -41,6 +45,7 @@ export function connectControlPlane(
   return {
     svids,
     synced: ads === undefined ? Promise.resolve() : ads.synced,
+    demand: ads?.demand,
     start: () => ads?.start(),
     async close() {
       svids.close()
@@ -56,7 +61,7 @@ function connectXds(
   mesh: MeshStore,
   logger: Logger,
   metrics: XdsMetrics,
-): { start(): void; synced: Promise<unknown>; stop(): Promise<void> } {
+): { start(): void; synced: Promise<unknown>; demand: Demand | undefined; stop(): Promise<void> } {
   const log = fieldsFirst(logger.scope('xds'))
   const transport = controlPlaneTransport({ ...endpoint(xds), readMaxBytes: MAX_MESSAGE_BYTES, log })
   const client = new AdsClient({
@@ -64,17 +69,29 @@ function connectXds(
     credentials: credentials(config, xds),
     // A copy: protobuf's JSON type is mutable, the configuration is frozen.
     node: { id: config.xdsNode.id, metadata: JSON.parse(JSON.stringify(config.xdsNode.metadata)) },
-    types: [new AddressHandler(mesh), new AuthorizationHandler(mesh)],
+    types: [new AddressHandler(mesh, { onDemand: config.xdsOnDemand }), new AuthorizationHandler(mesh)],
     log,
     metrics,
   })
   return {
     start: () => client.start(),
+    demand: config.xdsOnDemand ? demandOf(client, log) : undefined,
     synced: Promise.all([client.synced(ADDRESS_TYPE), client.synced(AUTHORIZATION_TYPE)]),
     async stop() {
       await client.stop()
       transport.close()
     },
+  }
+}
+
+/** A failure is no more than not knowing: the decision is made on what is there. */
+function demandOf(client: AdsClient, log: FieldsFirstLogger): Demand {
+  return async (name) => {
+    try {
+      await client.demand(ADDRESS_TYPE, name)
+    } catch (error) {
+      log.warn({ name, error: errorText(error) }, 'on-demand lookup failed')
+    }
   }
 }
 

@@ -24,6 +24,7 @@ import {
 import type { ConnectionInfo } from '../telemetry/index.ts'
 import { workloadBaggage } from './baggage.ts'
 import { ProxyError } from './errors.ts'
+import { type Demand, decideOnDemand } from './on-demand.ts'
 import { openTunnel, type TunnelDependencies, type TunnelRoute } from './tunnel.ts'
 
 export interface HairpinDependencies extends TunnelDependencies {
@@ -31,6 +32,7 @@ export interface HairpinDependencies extends TunnelDependencies {
   readonly random: () => number
   /** DNS, for a waypoint that has a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
+  readonly demand?: Demand | undefined
 }
 
 /** A connection that reached a workload, as far as its waypoint is concerned. */
@@ -47,9 +49,12 @@ export interface Arrival {
 }
 
 /** Whether the workload's waypoint has to see a connection first. */
-export function hairpinOf({ mesh, settings, random }: HairpinDependencies, arrival: Arrival): Hairpin {
+export function hairpinOf(
+  { mesh, settings, random, demand }: HairpinDependencies,
+  arrival: Arrival,
+): Promise<Hairpin> {
   const { workload, destination, client, identity, headers } = arrival
-  return resolveHairpin(mesh, {
+  const input = {
     workload,
     destination,
     client: {
@@ -61,7 +66,8 @@ export function hairpinOf({ mesh, settings, random }: HairpinDependencies, arriv
     network: settings.network,
     enforcement: settings.waypointEnforcement,
     random,
-  })
+  }
+  return decideOnDemand(mesh, demand, (view) => resolveHairpin(view, input))
 }
 
 /** Whether a request comes from another network, whose addresses mean nothing here (wire/ztunnel 5.7). */

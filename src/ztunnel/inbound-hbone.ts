@@ -29,6 +29,7 @@ import { errorText, ProxyError } from './errors.ts'
 import { type Arrival, dialWaypoint, hairpinOf, isOtherNetwork, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { InboundDependencies } from './inbound-passthrough.ts'
+import { decideOnDemand } from './on-demand.ts'
 import { proxyHeaderV2 } from './proxy-protocol.ts'
 import { relay } from './relay.ts'
 import { illegalPorts } from './settings.ts'
@@ -52,14 +53,15 @@ export function hboneHandler(deps: InboundDependencies): ConnectionHandler<Hbone
     if (request.authority === undefined) return early(400, 'no valid authority pseudo header')
     try {
       const workload = await deps.local.get()
-      const route = resolveInbound(deps.mesh, {
+      const input = {
         workload,
         connectionDestination: request.local,
         authority: request.authority,
         network: deps.settings.network,
         forwardedHost: parseForwardedHost(request.headers.forwarded),
         illegalPorts: illegal,
-      })
+      }
+      const route = await decideOnDemand(deps.mesh, deps.demand, (view) => resolveInbound(view, input))
       if (route.kind === 'refused') return early(route.status, route.message)
       return await carry(deps, request, workload, route)
     } catch (error) {
@@ -68,7 +70,7 @@ export function hboneHandler(deps: InboundDependencies): ConnectionHandler<Hbone
   }
 }
 
-function carry(
+async function carry(
   deps: InboundDependencies,
   request: HboneRequest,
   workload: Workload,
@@ -81,7 +83,7 @@ function carry(
     destinationPort: route.upstream.port,
   }
   const arrival = arrivalOf(request, workload, route)
-  const hairpin = hairpinOf(deps, arrival)
+  const hairpin = await hairpinOf(deps, arrival)
   let answered = false
   return relay(deps, {
     info: connectionInfo(deps, request, workload, route, hairpin),

@@ -51,7 +51,7 @@ export function passthroughHandler(deps: InboundDependencies): ConnectionHandler
   }
 }
 
-function carry(
+async function carry(
   deps: InboundDependencies,
   accepted: CapturedSocket,
   workload: Workload,
@@ -65,7 +65,7 @@ function carry(
     destinationPort: destination.port,
   }
   const arrival = { workload, destination, client: source, identity: undefined, headers: {} }
-  const hairpin = hairpinOf(deps, arrival)
+  const hairpin = await hairpinOf(deps, arrival)
   return relay(deps, {
     info: connectionInfo(deps, accepted, workload, hairpin),
     originalDestination: formatSocketAddress(destination),

@@ -23,12 +23,22 @@ export interface LocalWorkload {
   peek(): Workload | undefined
 }
 
-export function createLocalWorkload(mesh: MeshStore, info: WorkloadInfo): LocalWorkload {
+/** `ask` is called when it is waited for: with on-demand xDS nobody sends it unasked. */
+export function createLocalWorkload(
+  mesh: MeshStore,
+  info: WorkloadInfo,
+  ask: () => void = () => {},
+): LocalWorkload {
   const peek = (): Workload | undefined => mesh.localWorkload(info.name, info.namespace, info.serviceAccount)
   return {
     info,
     peek,
-    get: async () => peek() ?? (await awaitWorkload(mesh, info, peek)),
+    async get() {
+      const known = peek()
+      if (known !== undefined) return known
+      ask()
+      return awaitWorkload(mesh, info, peek)
+    },
   }
 }
 

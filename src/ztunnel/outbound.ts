@@ -23,6 +23,7 @@ import { connected } from './dial.ts'
 import { errorText } from './errors.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
+import { type Demand, decideOnDemand } from './on-demand.ts'
 import { type RelayDependencies, type RelayPlan, relay } from './relay.ts'
 import { illegalPorts } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
@@ -35,6 +36,7 @@ export interface OutboundDependencies extends RelayDependencies, TunnelDependenc
   readonly random: () => number
   /** DNS, for workloads that have a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
+  readonly demand?: Demand | undefined
 }
 
 type Dialable = Exclude<Route, { kind: 'refused' }>
@@ -77,11 +79,12 @@ async function resolve(
   }
   try {
     const source = await deps.local.get()
-    const { mesh, random } = deps
+    const { mesh, random, demand } = deps
     const network = deps.settings.network
     const destination = accepted.destination
     const input = { source, destination, network, random, illegalPorts: illegal }
-    const route = await resolveDns(deps, resolveOutbound(mesh, input))
+    const decided = await decideOnDemand(mesh, demand, (view) => resolveOutbound(view, input))
+    const route = await resolveDns(deps, decided)
     return route.kind === 'refused' ? refuse(route.message) : { source, route }
   } catch (error) {
     return refuse(errorText(error))

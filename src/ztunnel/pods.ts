@@ -4,7 +4,7 @@ import type { Logger, WorkloadManagerMetrics } from '../telemetry/index.ts'
 import type { Config } from './config.ts'
 import { runAgentSession } from './inpod/agent-session.ts'
 import { PodManager } from './inpod/pod-manager.ts'
-import { createLocalWorkload, type WorkloadInfo } from './local-workload.ts'
+import { createLocalWorkload, type LocalWorkload, type WorkloadInfo } from './local-workload.ts'
 import type { ReadinessTask } from './readiness.ts'
 import { createSocketFactory } from './socket-factory.ts'
 import { type SharedDependencies, WorkloadProxy } from './workload-proxy.ts'
@@ -90,7 +90,7 @@ export function dedicatedWorkload(
     mark: config.packetMark,
     reusePort: false,
   })
-  const proxy = WorkloadProxy.create(shared, createLocalWorkload(shared.mesh, info), sockets)
+  const proxy = WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
   return {
     async run() {
       await proxy.run()
@@ -115,5 +115,15 @@ function startPod(
     mark: config.packetMark,
     reusePort: config.inpodPortReuse,
   })
-  return WorkloadProxy.create(shared, createLocalWorkload(shared.mesh, info), sockets)
+  return WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
+}
+
+/** Asked for by the uid that istiod gives to pods, where it is not sent unasked. */
+function localWorkload(
+  { clusterId }: Config,
+  { mesh, demand }: SharedDependencies,
+  info: WorkloadInfo,
+): LocalWorkload {
+  const uid = `${clusterId}//Pod/${info.namespace}/${info.name}`
+  return createLocalWorkload(mesh, info, () => void demand?.(uid))
 }

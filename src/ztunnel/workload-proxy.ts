@@ -18,6 +18,7 @@ import { InFlight } from './in-flight.ts'
 import { hboneHandler } from './inbound-hbone.ts'
 import { type InboundDependencies, passthroughHandler } from './inbound-passthrough.ts'
 import type { LocalWorkload } from './local-workload.ts'
+import type { Demand } from './on-demand.ts'
 import { outboundHandler } from './outbound.ts'
 import type { ProxySettings } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
@@ -33,6 +34,8 @@ export interface SharedDependencies {
   readonly random: () => number
   /** DNS, for workloads that have a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
+  /** For what the mesh does not hold yet; absent when it holds all there is. */
+  readonly demand?: Demand | undefined
 }
 
 /**
