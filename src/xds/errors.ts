@@ -7,6 +7,8 @@ export type XdsErrorCode =
   | 'demand-refused'
   /** The client was asked for what it cannot do in its present state. */
   | 'client-state'
+  /** A mesh in a local file that cannot be read or used; the message has a line for each problem. */
+  | 'local-state'
 
 /** What goes wrong between a node proxy and its control plane, apart from gRPC's own statuses. */
 export class XdsError extends Error {

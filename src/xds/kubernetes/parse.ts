@@ -1,5 +1,6 @@
-import { type Document, isMap, isNode, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
+import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
 import type { z } from 'zod'
+import { placeOf, placeOfSyntaxError } from '../yaml-place.ts'
 import type { KubernetesObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
@@ -113,7 +114,7 @@ function validate(
 ): void {
   const result = schema.safeParse(value)
   if (result.success) {
-    into.objects.push({ object: result.data, file: into.file, ...position(document, path, into.lines) })
+    into.objects.push({ object: result.data, file: into.file, ...placeOf(document, path, into.lines) })
     return
   }
   for (const issue of result.error.issues) {
@@ -137,10 +138,7 @@ function textField(value: object, field: string): string | undefined {
 }
 
 function yamlProblem(error: YAMLError, into: Mutable): FileProblem {
-  const start = error.linePos?.[0] ?? into.lines.linePos(error.pos[0])
-  // The library appends a picture of the line; the position says as much.
-  const message = (error.message.split(' at line ')[0] ?? error.message).trim()
-  return { severity: 'error', file: into.file, line: start.line, column: start.col, field: '', message }
+  return { severity: 'error', file: into.file, field: '', ...placeOfSyntaxError(error, into.lines) }
 }
 
 function problemAt(
@@ -153,31 +151,8 @@ function problemAt(
   return {
     severity,
     file: into.file,
-    ...position(document, path, into.lines),
+    ...placeOf(document, path, into.lines),
     field: formatFieldPath(path),
     message,
   }
-}
-
-/** Where the value at `path` starts, or the nearest enclosing one that exists. A key's own place for a map entry. */
-function position(document: Document, path: Path, lines: LineCounter): { line: number; column: number } {
-  for (let depth = path.length; depth >= 0; depth--) {
-    const offset = offsetOf(document, path.slice(0, depth))
-    if (offset === undefined) continue
-    const { line, col } = lines.linePos(offset)
-    return { line, column: col }
-  }
-  return { line: 1, column: 1 }
-}
-
-function offsetOf(document: Document, path: Path): number | undefined {
-  if (path.length === 0) return isNode(document.contents) ? document.contents.range?.[0] : undefined
-  const last = path.at(-1)
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-  if (isMap(parent)) {
-    const pair = parent.items.find(({ key }) => isNode(key) && key.toJSON() === last)
-    return isNode(pair?.key) ? pair.key.range?.[0] : undefined
-  }
-  const node = document.getIn(path, true)
-  return isNode(node) ? node.range?.[0] : undefined
 }
