@@ -43,5 +43,6 @@ export {
   type XdsMetrics,
   type XdsTerminationReason,
 } from './metrics.ts'
+export type { OnDemandDnsMetrics } from './on-demand-dns-metrics.ts'
 export { type OpenTraffic, TrafficMetrics, type TrafficMetricsOptions } from './traffic-metrics.ts'
 export { WarningLimiter, type WarningLimiterOptions } from './warning-limiter.ts'

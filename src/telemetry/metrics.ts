@@ -1,5 +1,6 @@
 import { Counter, Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
 import type { Clock } from './clock.ts'
+import { type OnDemandDnsMetrics, registerOnDemandDns } from './on-demand-dns-metrics.ts'
 import { registerProcessMetrics } from './process-metrics.ts'
 import { TrafficMetrics } from './traffic-metrics.ts'
 
@@ -37,6 +38,7 @@ export interface Metrics {
   readonly traffic: TrafficMetrics
   readonly xds: XdsMetrics
   readonly workloadManager: WorkloadManagerMetrics
+  readonly onDemandDns: OnDemandDnsMetrics
   /** For counters of other contexts; their HELP says `(unstable)` unless Istio documents them. */
   readonly registry: MetricsRegistry
   /** OpenMetrics 1.0 text. Families without samples are left out. */
@@ -57,6 +59,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     traffic,
     xds: registerXds(registry),
     workloadManager: registerWorkloadManager(registry),
+    onDemandDns: registerOnDemandDns(registry),
     registry,
     exposition: async () => {
       const rest = dropEmptyFamilies(await registry.metrics())

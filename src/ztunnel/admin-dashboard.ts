@@ -11,6 +11,8 @@ const ENDPOINTS: readonly (readonly [path: string, description: string])[] = [
   ],
   ['quitquitquit', 'POST: shut down'],
   ['debug/pprof/profile', 'CPU profile as .cpuprofile JSON; ?seconds=10&frequency=100'],
+  ['debug/pprof/heap', 'what holds memory, as .heapprofile JSON, once sampling is on'],
+  ['debug/pprof/heap/profiling', 'whether allocations are sampled; ?activate=true or ?activate=false'],
 ]
 
 /** The page at `/`. */

@@ -184,3 +184,20 @@ t.test('an address in use is an error that names it', async (t) => {
     },
   )
 })
+
+t.test('the heap profile names functions and holds no values', async (t) => {
+  const { server, send } = await setup()
+  await using _ = server
+  const get = (path: string) => send('GET', path)
+  const inactive = await get('/debug/pprof/heap')
+  t.equal(inactive.status, 500)
+  t.equal((await get('/debug/pprof/heap/profiling?activate=yes')).status, 400)
+  t.equal((await get('/debug/pprof/heap/profiling?activate=true')).body, 'heap profiling active: true\n')
+  const secret = 'a value that is in the heap'.repeat(1000)
+  const profile = await get('/debug/pprof/heap')
+  t.equal(profile.status, 200)
+  t.match(JSON.parse(profile.body), { head: { callFrame: { functionName: '(root)' } } })
+  t.notMatch(profile.body, secret.slice(0, 27))
+  t.equal((await get('/debug/pprof/heap/profiling?activate=false')).body, 'heap profiling active: false\n')
+  t.equal((await get('/debug/pprof/heap/profiling')).body, 'heap profiling active: false\n')
+})

@@ -4,6 +4,7 @@ import { dashboard } from './admin-dashboard.ts'
 import { configDump, type DumpSources } from './config-dump.ts'
 import { takeCpuProfile } from './cpu-profile.ts'
 import { errorText } from './errors.ts'
+import { HeapSampling } from './heap-profile.ts'
 import {
   type BoundHttpServer,
   type HttpHandler,
@@ -60,6 +61,7 @@ export function startAdminServer(options: AdminServerOptions): Promise<BoundHttp
 }
 
 function adminHandler({ sources, logger, shutdown }: AdminServerOptions): HttpHandler {
+  const heap = new HeapSampling()
   const routes: Readonly<Record<string, HttpHandler>> = {
     '/': () => ({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: dashboard() }),
     '/config_dump': () => json(configDump(sources)),
@@ -71,6 +73,8 @@ function adminHandler({ sources, logger, shutdown }: AdminServerOptions): HttpHa
       return text(200, 'shutdown now\n')
     },
     '/debug/pprof/profile': profileHandler(),
+    '/debug/pprof/heap': () => heapProfile(heap),
+    '/debug/pprof/heap/profiling': (request) => heapSampling(request, heap),
   }
   return (request) => {
     const refusal = refused(request)
@@ -130,6 +134,24 @@ function profileHandler(): HttpHandler {
       running = false
     }
   }
+}
+
+async function heapProfile(heap: HeapSampling): Promise<HttpReply> {
+  const body = await heap.profile()
+  if (body === undefined) {
+    return text(500, 'heap profiling is not active; see /debug/pprof/heap/profiling?activate=true\n')
+  }
+  const disposition = 'attachment; filename="ztunnel.heapprofile"'
+  return { status: 200, headers: { 'content-type': JSON_TYPE, 'content-disposition': disposition }, body }
+}
+
+async function heapSampling({ query }: HttpRequest, heap: HeapSampling): Promise<HttpReply> {
+  const activate = query.get('activate')
+  if (activate !== null && activate !== 'true' && activate !== 'false') {
+    return text(400, 'invalid activate value; expected true or false\n')
+  }
+  if (activate !== null) await heap.activate(activate === 'true')
+  return text(200, `heap profiling active: ${heap.active}\n`)
 }
 
 function bounded(

@@ -8,6 +8,7 @@ import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
 import type { BoundHttpServer } from './http-server.ts'
 import { dedicatedWorkload, nodePods, type Workloads } from './pods.ts'
+import { policyLog } from './policy-log.ts'
 import { proxySettings } from './proxy-settings.ts'
 import { Readiness, type ReadinessTask } from './readiness.ts'
 import { startReadinessServer } from './readiness-server.ts'
@@ -46,9 +47,15 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
   })
   for (const warning of config.warnings) log.warn(warning)
 
-  const metrics = createMetrics({ istioVersion: config.istioVersion })
+  const metrics = createMetrics({
+    istioVersion: config.istioVersion,
+    maxLabelSets: config.metricsMaxLabelSets,
+  })
   const telemetry = new ConnectionTelemetry({ log: logger.scope('access'), metrics: metrics.traffic })
   const mesh = new MeshStore({ node: config.nodeName })
+  mesh.subscribe(({ workloads }) => {
+    for (const uid of workloads) if (mesh.workload(uid) === undefined) metrics.traffic.workloadRemoved(uid)
+  })
   const control = connectControlPlane(config, mesh, logger, metrics.xds)
   const readiness = new Readiness({ log: logger.scope('readiness') })
   const stateReady = readiness.register('state manager')
@@ -117,6 +124,8 @@ function sharedDependencies(
     metrics: metrics.traffic,
     log: logger.scope('proxy'),
     settings: proxySettings(config),
+    onVerdict: policyLog(logger.scope('state'), config.authzPolicyInfoLogging ? 'info' : 'debug'),
+    onHostnameUsed: metrics.onDemandDns,
     random: Math.random,
     demand: control.demand,
     lookup: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),

@@ -16,7 +16,7 @@ import {
   withResolvedAddress,
   workloadIdentity,
 } from '../mesh/index.ts'
-import type { ConnectionInfo } from '../telemetry/index.ts'
+import type { ConnectionInfo, OnDemandDnsMetrics } from '../telemetry/index.ts'
 import { workloadBaggage } from './baggage.ts'
 import type { CapturedSocket } from './capture-listener.ts'
 import { connected } from './dial.ts'
@@ -34,6 +34,7 @@ export interface OutboundDependencies extends RelayDependencies, TunnelDependenc
   readonly mesh: MeshStore
   readonly sockets: SocketFactory
   readonly random: () => number
+  readonly onHostnameUsed?: OnDemandDnsMetrics | undefined
   /** DNS, for workloads that have a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
   readonly demand?: Demand | undefined
@@ -84,7 +85,7 @@ async function resolve(
     const destination = accepted.destination
     const input = { source, destination, network, random, illegalPorts: illegal }
     const decided = await decideOnDemand(mesh, demand, (view) => resolveOutbound(view, input))
-    const route = await resolveDns(deps, decided)
+    const route = await resolveDns(deps, source, decided)
     return route.kind === 'refused' ? refuse(route.message) : { source, route }
   } catch (error) {
     return refuse(errorText(error))
@@ -92,8 +93,9 @@ async function resolve(
 }
 
 /** A route to a hostname gets its address; all others are complete. */
-async function resolveDns(deps: OutboundDependencies, route: Route): Promise<Route> {
+async function resolveDns(deps: OutboundDependencies, source: Workload, route: Route): Promise<Route> {
   if (route.kind === 'passthrough' || route.kind === 'refused' || route.dns === undefined) return route
+  deps.onHostnameUsed?.(source, route.dns.hostname)
   const answers = await deps.lookup(route.dns.hostname).catch((): readonly string[] => [])
   return withResolvedAddress(route, answers, deps.random)
 }

@@ -5,10 +5,12 @@ import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../tel
 import type { ConnectionTracker } from './connection-tracker.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from './errors.ts'
 import type { ConnectionOutcome } from './handler.ts'
+import type { VerdictListener } from './policy-log.ts'
 
 export interface RelayDependencies {
   readonly tracker: ConnectionTracker
   readonly telemetry: ConnectionTelemetry
+  readonly onVerdict?: VerdictListener | undefined
 }
 
 /** A connection whose route is known: what is left is to judge, dial, pump and record it. */
@@ -57,6 +59,7 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     plan.policy?.context,
   )
   const verdict = plan.policy?.judge()
+  if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
   const policy = verdict?.policy
   try {
     if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))

@@ -7,7 +7,14 @@ import {
   type SocketAddress,
   workloadIdentity,
 } from '../mesh/index.ts'
-import type { ConnectionTelemetry, Direction, ScopedLogger, TrafficMetrics } from '../telemetry/index.ts'
+import {
+  type ConnectionTelemetry,
+  type Direction,
+  type OnDemandDnsMetrics,
+  type ScopedLogger,
+  type TrafficMetrics,
+  WarningLimiter,
+} from '../telemetry/index.ts'
 import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
 import { ConnectionLimit } from './connection-limit.ts'
 import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
@@ -20,6 +27,7 @@ import { type InboundDependencies, passthroughHandler } from './inbound-passthro
 import type { LocalWorkload } from './local-workload.ts'
 import type { Demand } from './on-demand.ts'
 import { outboundHandler } from './outbound.ts'
+import type { VerdictListener } from './policy-log.ts'
 import type { ProxySettings } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
 
@@ -31,6 +39,8 @@ export interface SharedDependencies {
   readonly metrics: TrafficMetrics
   readonly log: ScopedLogger
   readonly settings: ProxySettings
+  readonly onVerdict?: VerdictListener | undefined
+  readonly onHostnameUsed?: OnDemandDnsMetrics | undefined
   readonly random: () => number
   /** DNS, for workloads that have a hostname in place of an address. */
   readonly lookup: (hostname: string) => Promise<readonly string[]>
@@ -48,6 +58,7 @@ export class WorkloadProxy {
   readonly #tracker = new ConnectionTracker()
   readonly #limit: ConnectionLimit
   readonly #handling = new InFlight()
+  readonly #listenerWarnings = new WarningLimiter()
   readonly #pool: HbonePool
   readonly #acceptor: HboneAcceptor
   readonly #listeners: CaptureListener[] = []
@@ -167,8 +178,17 @@ export class WorkloadProxy {
         captured.socket.once('close', release)
         this.#handling.add(handle(captured))
       },
-      onError: (error) =>
-        log.warn(`listener on ${formatSocketAddress({ address, port })} failed`, { error: error.message }),
+      // Out of descriptors, mostly: the kernel tells with every connection that it drops.
+      onError: ({ message }) => {
+        const what = `listener on ${formatSocketAddress({ address, port })} failed`
+        this.#listenerWarnings.warn(log, `${port} ${message}`, what, { error: message })
+      },
+    })
+    log.info('listener established', {
+      address: formatSocketAddress({ address, port }),
+      component: direction === 'outbound' ? 'outbound' : 'inbound',
+      transparent: listener.transparent,
+      workload: `${this.local.info.namespace}/${this.local.info.name}`,
     })
     this.#listeners.push(listener)
     return listener
