@@ -20,6 +20,8 @@ const child = spawn(
   [...unshare, 'sh', '-c', prepare, 'sh', 'tap', 'run', '--reporter=tap', ...files],
   {
     stdio: ['inherit', 'pipe', 'inherit'],
+    // Where ip and iptables live is not on an ordinary user's PATH.
+    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` },
   },
 )
 
