@@ -10,29 +10,54 @@ export interface ClientProgram {
   finish(): Promise<Record<string, unknown>>
   /** The last line so far; undefined while there is none but `open`. */
   readonly ended: Promise<Record<string, unknown>>
+  /** The lines before it. */
+  readonly progress: readonly string[]
+}
+
+interface Destination {
+  readonly host: string
+  readonly port: number
 }
 
 /** Starts a long transfer in a pod; resolves when the connection is open. */
-export async function startLongTransfer(
+export function startLongTransfer(lab: MeshLab, from: string, target: Destination): Promise<ClientProgram> {
+  return startProgram(lab, from, 'long-transfer.ts', target)
+}
+
+/** Starts to make one connection after the other in a pod; resolves when the first has been answered. */
+export function startSteadyConnections(
   lab: MeshLab,
   from: string,
-  target: { host: string; port: number },
+  target: Destination,
 ): Promise<ClientProgram> {
-  const program = new URL('./long-transfer.ts', import.meta.url).pathname
+  return startProgram(lab, from, 'steady-connections.ts', target)
+}
+
+/** Resolves with the program's first line. */
+async function startProgram(
+  lab: MeshLab,
+  from: string,
+  name: string,
+  target: Destination,
+): Promise<ClientProgram> {
+  const program = new URL(`./${name}`, import.meta.url).pathname
   const namespace = lab.network.namespace(namespaceOf(lab.topology, from))
   const child = spawnIn(namespace, process.execPath, [program, target.host, String(target.port)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   if (child.stdout === null) throw new Error('the program has no output')
   const lines = createInterface(child.stdout)
+  const progress: string[] = []
   const ended = new Promise<Record<string, unknown>>((resolve) => {
     lines.on('line', (line) => {
       if (line.startsWith('{')) resolve(JSON.parse(line))
+      else progress.push(line)
     })
   })
   await once(lines, 'line')
   return {
     ended,
+    progress,
     finish() {
       child.stdin?.end()
       return ended
