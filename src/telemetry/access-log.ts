@@ -47,7 +47,7 @@ export class AccessLog {
     const { sent, received } = info.counts
     const outbound = info.direction === 'outbound'
     this.#log[level]('connection complete', {
-      ...endFields(info),
+      ...endFields(info, ending.peerIdentity),
       direction: info.direction,
       bytes_sent: outbound ? sent : received,
       bytes_recv: outbound ? received : sent,
@@ -84,7 +84,7 @@ function causeOf({ sourceAddress, destinationAddress, direction, error }: EarlyR
   return `${direction} ${own.replace(/:\d+$/, '')} ${error.split(':', 1)[0]}`
 }
 
-function endFields({ source, destination, secure }: ConnectionInfo): LogFields {
+function endFields({ source, destination, secure }: ConnectionInfo, peerIdentity?: string): LogFields {
   const { hboneAddress, service } = destination
   return {
     'src.addr': display(source.address),
@@ -97,7 +97,7 @@ function endFields({ source, destination, secure }: ConnectionInfo): LogFields {
     'dst.service': service?.hostname,
     'dst.workload': workloadName(destination),
     'dst.namespace': filled(destination.workload?.namespace ?? destination.baggage?.namespace),
-    'dst.identity': secure ? provenDestination(destination) : undefined,
+    'dst.identity': secure ? (peerIdentity ?? expectedIdentity(destination)) : undefined,
     'dst.cluster': filled(destination.workload?.clusterId ?? destination.baggage?.clusterId),
   }
 }
@@ -106,7 +106,7 @@ function workloadName({ workload, baggage }: ConnectionEnd): string | undefined 
   return filled(workload?.name ?? baggage?.serviceName)
 }
 
-function provenDestination({ workload, identity }: ConnectionEnd): string | undefined {
+function expectedIdentity({ workload, identity }: ConnectionEnd): string | undefined {
   return identity ?? (workload === undefined ? undefined : workloadPrincipal(workload))
 }
 

@@ -71,6 +71,8 @@ export interface ConnectionEnding {
   readonly error?: string | undefined
   /** Default: `CONNECT` with an error, `-` without. */
   readonly flag?: ResponseFlag | undefined
+  /** SPIFFE id that the dialled side proved; absent, the expected one of `destination` is shown. */
+  readonly peerIdentity?: string | undefined
   /** `namespace/name` of the policy that decided against it. */
   readonly policy?: string | undefined
 }

@@ -171,3 +171,10 @@ t.test('what is open can be listed, and is closed as drained at the end', async 
   t.match(metrics.exposition(), /connections_closed_total\{.*response_flags="-".*\} 1/)
   t.same(telemetry.connections(), [])
 })
+
+t.test('the identity that the far side proved is shown, not the one that was expected', async (t) => {
+  const { telemetry, lines } = setup()
+  const proven = 'spiffe://cluster.local/ns/default/sa/alternative'
+  telemetry.open(outbound()).close({ peerIdentity: proven })
+  t.match(lines[0], `dst.identity="${proven}"`)
+})

@@ -145,7 +145,7 @@ async function dial(
   }
   const request = { workload: source, clientAddress: accepted.source.address, headers }
   const tunnel = await openTunnel(deps, route, request, signal)
-  const known = { downstream, upstream: tunnel.stream }
+  const known = { downstream, upstream: tunnel.stream, peerIdentity: tunnel.peerIdentity }
   return route.kind === 'hbone' ? known : { ...known, info: answeredInfo(info, tunnel) }
 }
 

@@ -32,6 +32,8 @@ export interface RelayPlan {
 export interface Relayed {
   readonly downstream: Duplex
   readonly upstream: Duplex
+  /** SPIFFE id that the dialled side proved; recorded in place of the expected one. */
+  readonly peerIdentity?: string
   /** Replaces the plan's, where it was to be recorded late. */
   readonly info?: RelayPlan['info']
 }
@@ -61,20 +63,22 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
   const verdict = plan.policy?.judge()
   if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
   const policy = verdict?.policy
+  let peerIdentity: string | undefined
   try {
     if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
     const { signal } = tracked
-    const { downstream, upstream, info = plan.info } = await plan.connect(signal)
+    const { downstream, upstream, info = plan.info, ...relayed } = await plan.connect(signal)
+    peerIdentity = relayed.peerIdentity
     record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
-    record.close({ policy })
+    record.close({ policy, peerIdentity })
     return { kind: 'complete' }
   } catch (error) {
     plan.fail(error)
     record ??= open(plan.info)
     const outcome = { flag: responseFlag(error), error: errorText(error), policy }
-    record.close(outcome)
+    record.close({ ...outcome, peerIdentity })
     return { kind: 'failed', ...outcome }
   } finally {
     tracked.release()
