@@ -25,6 +25,9 @@ export interface Cidr {
  */
 export function canonicalAddress(text: string): string {
   if (parseDottedQuad(text) !== undefined) return text
+  // How a dual-stack socket tells of an IPv4 peer, twice per connection: a tenth of its cost with the general parser.
+  const mapped = text.startsWith(MAPPED) ? text.slice(MAPPED.length) : ''
+  if (parseDottedQuad(mapped) !== undefined) return mapped
   const parsed = parse(text)
   return parsed === undefined ? text : parsed.toString()
 }
@@ -94,6 +97,7 @@ export function formatSocketAddress({ address, port }: SocketAddress): string {
 
 type ParsedAddress = ReturnType<typeof ipaddr.parse>
 
+const MAPPED = '::ffff:'
 const WORD_BITS = 32
 const DOT = 46
 const ZERO = 48
