@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { type KeepAliveOptions, originalDestination, setKeepAlive, socketFd } from '../linux/index.ts'
+import { originalDestination, socketFd } from '../linux/index.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../mesh/index.ts'
 import { errorText, ProxyError } from './errors.ts'
 import type { CapturedConnection } from './handler.ts'
 import type { SocketFactory } from './socket-factory.ts'
+import { applyTcpLiveness, type TcpLiveness } from './tcp-liveness.ts'
 
 /** A captured connection with its socket, paused. */
 export interface CapturedSocket extends CapturedConnection {
@@ -15,8 +16,8 @@ export interface CaptureListenerOptions {
   readonly address: string
   readonly port: number
   readonly transparent: 'required' | 'auto' | 'never'
-  /** TCP keepalive of accepted sockets; undefined leaves the kernel's default. */
-  readonly keepAlive: KeepAliveOptions | undefined
+  /** Of accepted sockets; undefined leaves the kernel's defaults. */
+  readonly liveness: TcpLiveness | undefined
   readonly onConnection: (accepted: CapturedSocket) => void
   readonly onError: (error: Error) => void
 }
@@ -83,7 +84,7 @@ function accept(socket: Socket, options: CaptureListenerOptions): void {
   if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy()
   const fd = socketFd(socket)
   if (fd === undefined || localAddress === undefined || localPort === undefined) return void socket.destroy()
-  if (options.keepAlive !== undefined) setKeepAlive(fd, options.keepAlive)
+  if (options.liveness !== undefined) applyTcpLiveness(fd, options.liveness)
   const source = { address: canonicalAddress(remoteAddress), port: remotePort }
   options.onConnection({ socket, source, destination: destinationOf(fd, localAddress, localPort) })
 }

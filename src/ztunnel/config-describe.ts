@@ -5,10 +5,11 @@ import type { Config, ControlPlaneConfig } from './config-model.ts'
  * it but tokens and header values, durations as ztunnel's dump has them.
  */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { authToken, xds, ca, ...rest } = config
+  const { authToken, xds, ca, localMesh, ...rest } = config
   return {
     ...(withDurations(rest) as Record<string, unknown>),
     xds: xds === undefined ? undefined : describeServer(xds),
+    localMesh: localMesh?.kind === 'file' ? localMesh.path : localMesh?.kind,
     ca: describeServer(ca),
     authToken: authToken === undefined ? undefined : authToken.kind === 'file' ? authToken.path : HIDDEN,
   }

@@ -1,5 +1,6 @@
 import type { RootSource } from '../identity/index.ts'
 import type { LogFormat } from '../telemetry/index.ts'
+import type { LocalMeshSource } from '../xds/index.ts'
 
 /** A token for the control plane: a file that is read for each request, or the token itself. */
 export type TokenSource =
@@ -54,6 +55,8 @@ export interface Config {
   readonly xds: ControlPlaneConfig | undefined
   /** XDS_ON_DEMAND: workloads and services are fetched when traffic asks for them. Default false: all are subscribed to. */
   readonly xdsOnDemand: boolean
+  /** LOCAL_XDS_PATH, LOCAL_XDS: a mesh out of a file or of the variable, beside or in place of the xDS server's. */
+  readonly localMesh: LocalMeshSource | undefined
   /** CA_ADDRESS. */
   readonly ca: ControlPlaneConfig
   /** SECRET_TTL: lifetime to ask of the CA. Default 24 h. */
@@ -76,6 +79,8 @@ export interface Config {
   readonly inpodPortReuse: boolean
   /** KEEPALIVE_*: TCP keepalive; undefined when KEEPALIVE_ENABLED is false. Default 180 s, 180 s, 9. */
   readonly keepAlive: KeepAliveConfig | undefined
+  /** USER_TIMEOUT_ENABLED: TCP_USER_TIMEOUT, the time that keepalive takes to find a dead peer; undefined (the default) sets none. */
+  readonly userTimeoutSeconds: number | undefined
 
   /** POOL_MAX_STREAMS_PER_CONNECTION. Default 100. */
   readonly poolMaxStreamsPerConnection: number

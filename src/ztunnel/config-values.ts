@@ -24,6 +24,7 @@ export const nodeFiles: FileSystemPort = {
 export class Values {
   readonly #env: Environment
   readonly #warnings: string[] = []
+  readonly #asked = new Set<string>()
 
   constructor(env: Environment) {
     this.#env = env
@@ -34,22 +35,28 @@ export class Values {
     return this.#warnings
   }
 
+  /** Every name that was asked for so far, set or not. */
+  get names(): ReadonlySet<string> {
+    return this.#asked
+  }
+
   warn(text: string): void {
     this.#warnings.push(text)
   }
 
   optional(name: string): string | undefined {
+    this.#asked.add(name)
     return this.#env[name]
   }
 
   /** Empty means unset. */
   filled(name: string): string | undefined {
-    const value = this.#env[name]
+    const value = this.optional(name)
     return value === undefined || value === '' ? undefined : value
   }
 
   text(name: string, defaultValue: string): string {
-    return this.#env[name] ?? defaultValue
+    return this.optional(name) ?? defaultValue
   }
 
   /** The variables that begin with `prefix`, without it. */
@@ -66,7 +73,7 @@ export class Values {
 
   /** Exactly `true` or `false`. */
   optionalBoolean(name: string): boolean | undefined {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined) return undefined
     if (value === 'true') return true
     if (value === 'false') return false
@@ -74,7 +81,7 @@ export class Values {
   }
 
   choice<Choice extends string>(name: string, choices: readonly Choice[], defaultValue: Choice): Choice {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined) return defaultValue
     const chosen = choices.find((choice) => choice === value)
     if (chosen === undefined) throw invalid(name, value, choices.join(' or '))
@@ -86,7 +93,7 @@ export class Values {
   }
 
   optionalInteger(name: string, min: number, max: number): number | undefined {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined) return undefined
     const number = /^\d+$/.test(value) ? Number(value) : Number.NaN
     if (!(number >= min && number <= max)) throw invalid(name, value, `a whole number from ${min} to ${max}`)
@@ -103,7 +110,7 @@ export class Values {
   }
 
   optionalDurationMs(name: string): number | undefined {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined) return undefined
     const ms = parseDurationMs(value)
     if (ms === undefined)
@@ -113,14 +120,14 @@ export class Values {
 
   /** Says that a variable is known and has no effect here, unless it asks for what happens anyway. */
   ignored(name: string, because: string, harmless: readonly string[] = []): void {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined || value === '' || harmless.includes(value)) return
     this.warn(`env var ${name}=${value} has no effect: ${because}`)
   }
 
   /** Refuses a variable whose promise cannot be kept: going on would be worse than stopping. */
   refused(name: string, because: string, harmless: readonly string[] = []): void {
-    const value = this.#env[name]
+    const value = this.optional(name)
     if (value === undefined || value === '' || harmless.includes(value)) return
     throw configurationError(`unsupported env var ${name} (${because})`)
   }

@@ -37,6 +37,7 @@ t.test('defaults are Istio’s', async (t) => {
       headers: {},
     },
     xdsOnDemand: false,
+    localMesh: undefined,
     ca: {
       address: 'https://localhost:15012',
       roots: { rootCertFile: ROOT },
@@ -63,6 +64,7 @@ t.test('defaults are Istio’s', async (t) => {
     inpodUds: '/var/run/ztunnel/ztunnel.sock',
     inpodPortReuse: true,
     keepAlive: { timeSeconds: 180, intervalSeconds: 180, retries: 9 },
+    userTimeoutSeconds: undefined,
     poolMaxStreamsPerConnection: 100,
     poolUnusedReleaseTimeoutMs: 300_000,
     http2StreamWindowSize: 4_194_304,
@@ -156,6 +158,12 @@ t.test('each variable arrives where it belongs', async (t) => {
       { keepAlive: { timeSeconds: 10, intervalSeconds: 5, retries: 3 } },
     ],
     [{ KEEPALIVE_ENABLED: 'false' }, { keepAlive: undefined }],
+    [{ USER_TIMEOUT_ENABLED: 'true' }, { userTimeoutSeconds: 1800 }],
+    [
+      { LOCAL_XDS: '{}', XDS_ADDRESS: '' },
+      { localMesh: { kind: 'inline', text: '{}' }, xds: undefined },
+    ],
+    [{ LOCAL_XDS_PATH: '/roots.pem' }, { localMesh: { kind: 'file', path: '/roots.pem' } }],
     [
       { POOL_MAX_STREAMS_PER_CONNECTION: '5', POOL_UNUSED_RELEASE_TIMEOUT: '250ms' },
       { poolMaxStreamsPerConnection: 5, poolUnusedReleaseTimeoutMs: 250 },
@@ -223,7 +231,11 @@ t.test('wrong values name the variable, the value and what is expected', async (
     [{ ENABLE_PROXY: 'false' }, /ENABLE_PROXY/],
     [{ PROXY_CONFIG: '{statsPort: many}' }, /PROXY_CONFIG is not a ProxyConfig/],
     [{ PROXY_CONFIG: '{' }, /PROXY_CONFIG is not YAML/],
-    [{ LOCAL_XDS_PATH: 'x.yaml' }, /^unsupported env var LOCAL_XDS_PATH \(.*config-server/],
+    [
+      { LOCAL_XDS_PATH: 'x.yaml' },
+      /^invalid env var LOCAL_XDS_PATH=x.yaml \(expected the path of a YAML file/,
+    ],
+    [{ LOCAL_XDS_PATH: 'x.yaml', LOCAL_XDS: '{}' }, /LOCAL_XDS_PATH and LOCAL_XDS are both set/],
     [{ FAKE_CA: 'true' }, /^unsupported env var FAKE_CA/],
     [{ CRL_PATH: '/crl.pem' }, /^unsupported env var CRL_PATH/],
     [{ COMPLIANCE_POLICY: 'pqc' }, /^unsupported env var COMPLIANCE_POLICY/],

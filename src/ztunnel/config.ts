@@ -1,8 +1,10 @@
 import { parseLogFilter } from '../telemetry/index.ts'
 import { loadControlPlane, xdsNode } from './config-control-plane.ts'
 import { limits } from './config-limits.ts'
+import { localMesh } from './config-local-mesh.ts'
 import { loadProxyConfig } from './config-mesh.ts'
 import type { Config, KeepAliveConfig, PortsConfig, WorkloadName } from './config-model.ts'
+import { checkNames } from './config-names.ts'
 import { type Environment, type FileSystemPort, invalid, nodeFiles, Values } from './config-values.ts'
 
 export { describeConfig } from './config-describe.ts'
@@ -41,6 +43,7 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     clusterDomain: values.filled('CLUSTER_DOMAIN') ?? 'cluster.local',
     trustDomain: values.filled('TRUST_DOMAIN') ?? 'cluster.local',
     ...loadControlPlane(values, files, proxyConfig),
+    localMesh: localMesh(values, files),
     xdsOnDemand: values.boolean('XDS_ON_DEMAND', false),
     secretTtlSeconds: Math.ceil(values.durationMs('SECRET_TTL', 24 * 3_600_000) / 1000),
     xdsNode: xdsNode(values, proxyConfig),
@@ -56,14 +59,12 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     istioVersion: proxyConfig.metadata['ISTIO_VERSION'],
   } satisfies Omit<Config, 'warnings'>
   noteIgnored(values)
-  return deepFreeze({ ...config, warnings: values.warnings })
+  const slips = checkNames(env, values.names)
+  return deepFreeze({ ...config, warnings: [...values.warnings, ...slips] })
 }
 
 /** What cannot be done, although the operator relies on it. */
 function refuseUnsupported(values: Values): void {
-  const local = 'state from a local file is not supported yet; run ztunnel config-server on that file instead'
-  values.refused('LOCAL_XDS_PATH', local)
-  values.refused('LOCAL_XDS', local)
   values.refused('FAKE_CA', 'there is no fake CA; ztunnel config-server contains a real one', ['false'])
   values.refused('CRL_PATH', 'revocation lists are not enforced yet')
   values.refused('COMPLIANCE_POLICY', 'key exchange cannot be restricted yet')
@@ -77,7 +78,6 @@ function noteIgnored(values: Values): void {
   values.ignored('ZTUNNEL_RESOURCE_CPU_LIMIT', threads)
   values.ignored('ZTUNNEL_RESOURCE_CPU_REQUEST', threads)
   values.ignored('TLS12_ENABLED', 'TLS 1.3 only', ['false'])
-  values.ignored('USER_TIMEOUT_ENABLED', 'TCP_USER_TIMEOUT is not set yet', ['false'])
   values.ignored('UNSTABLE_ENABLE_SOCKS5', 'SOCKS5 is not supported yet', ['false'])
   values.ignored('PREFERED_SERVICE_NAMESPACE', 'there is no DNS proxy yet')
   values.ignored('ISTIO_META_DNS_CAPTURE', 'there is no DNS proxy yet', ['false'])
@@ -136,18 +136,26 @@ function sockets(values: Values, mode: Config['proxyMode']) {
     packetMark: mark === 0 ? undefined : mark,
     inpodUds: values.filled('INPOD_UDS') ?? '/var/run/ztunnel/ztunnel.sock',
     inpodPortReuse: values.boolean('INPOD_PORT_REUSE', true),
-    keepAlive: keepAlive(values),
+    ...keepAlive(values),
   } as const
 }
 
-function keepAlive(values: Values): KeepAliveConfig | undefined {
+/** TCP_USER_TIMEOUT is what the probes take to find a dead peer, so that unacknowledged data takes no longer. */
+function keepAlive(values: Values): {
+  keepAlive: KeepAliveConfig | undefined
+  userTimeoutSeconds: number | undefined
+} {
   const seconds = (name: string): number => Math.max(1, Math.round(values.durationMs(name, 180_000) / 1000))
   const settings = {
     timeSeconds: seconds('KEEPALIVE_TIME'),
     intervalSeconds: seconds('KEEPALIVE_INTERVAL'),
     retries: values.integer('KEEPALIVE_RETRIES', 9, 1, 127),
   }
-  return values.boolean('KEEPALIVE_ENABLED', true) ? settings : undefined
+  const userTimeout = settings.timeSeconds + settings.retries * settings.intervalSeconds
+  return {
+    keepAlive: values.boolean('KEEPALIVE_ENABLED', true) ? settings : undefined,
+    userTimeoutSeconds: values.boolean('USER_TIMEOUT_ENABLED', false) ? userTimeout : undefined,
+  }
 }
 
 function tunnels(values: Values) {

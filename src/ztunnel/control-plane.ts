@@ -7,6 +7,7 @@ import {
   AdsClient,
   AUTHORIZATION_TYPE,
   AuthorizationHandler,
+  LocalMesh,
   MAX_MESSAGE_BYTES,
 } from '../xds/index.ts'
 import type { Config, ControlPlaneConfig } from './config.ts'
@@ -16,7 +17,7 @@ import type { Demand } from './on-demand.ts'
 /** The proxy's two clients of the control plane. */
 export interface ControlPlane {
   readonly svids: SvidManager
-  /** Resolves when the whole mesh has been received once; at once without an xDS server. */
+  /** Resolves when the whole mesh has been received once; at once without an xDS server, a local mesh being there by then. */
   readonly synced: Promise<unknown>
   /** With XDS_ON_DEMAND: the way to what the mesh does not hold yet. */
   readonly demand: Demand | undefined
@@ -24,7 +25,11 @@ export interface ControlPlane {
   close(): Promise<void>
 }
 
-/** Certificates from the CA, and the mesh from the xDS server into `mesh`. */
+/**
+ * Certificates from the CA, and the mesh into `mesh`: from the xDS server, from a local file, or from both.
+ *
+ * @throws XdsError `local-state`.
+ */
 export function connectControlPlane(
   config: Config,
   mesh: MeshStore,
@@ -41,6 +46,7 @@ export function connectControlPlane(
     log: caLog,
   })
   const svids = new SvidManager({ fetch: (id, signal) => ca.fetch(id, signal), log: caLog })
+  const local = followLocalMesh(config, mesh, logger)
   const ads = config.xds === undefined ? undefined : connectXds(config, config.xds, mesh, logger, metrics)
   return {
     svids,
@@ -50,9 +56,17 @@ export function connectControlPlane(
     async close() {
       svids.close()
       ca.close()
-      await ads?.stop()
+      await Promise.all([ads?.stop(), local?.close()])
     },
   }
+}
+
+/** In force when this returns: a file is as good a reason to be ready as a control plane that answered. */
+function followLocalMesh(config: Config, mesh: MeshStore, logger: Logger): LocalMesh | undefined {
+  const source = config.localMesh
+  if (source === undefined) return undefined
+  const log = fieldsFirst(logger.scope('xds'))
+  return LocalMesh.load({ source, apply: (changes) => mesh.apply(changes), log })
 }
 
 function connectXds(

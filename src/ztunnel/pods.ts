@@ -89,6 +89,7 @@ export function dedicatedWorkload(
     namespace: undefined,
     mark: config.packetMark,
     reusePort: false,
+    liveness: shared.settings,
   })
   const proxy = WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
   return {
@@ -114,6 +115,7 @@ function startPod(
     namespace,
     mark: config.packetMark,
     reusePort: config.inpodPortReuse,
+    liveness: shared.settings,
   })
   return WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
 }

@@ -6,7 +6,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 
 /** What the configuration means for the proxies of the workloads. */
 export function proxySettings(config: Config): ProxySettings {
-  const { keepAlive } = config
+  const { keepAlive, userTimeoutSeconds } = config
   return {
     network: config.network,
     bindAddress: config.ipv6Enabled ? '::' : '0.0.0.0',
@@ -21,6 +21,7 @@ export function proxySettings(config: Config): ProxySettings {
       interval: keepAlive.intervalSeconds * 1000,
       retries: keepAlive.retries,
     },
+    userTimeoutMs: userTimeoutSeconds === undefined ? undefined : userTimeoutSeconds * 1000,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     hbone: {
       streamWindowSize: config.http2StreamWindowSize,

@@ -15,6 +15,8 @@ export interface ProxySettings {
   /** ENABLE_ORIG_SRC: whether applications see the client's address. */
   readonly originalSource: 'required' | 'auto' | 'never'
   readonly keepAlive: KeepAliveOptions | undefined
+  /** USER_TIMEOUT_ENABLED: TCP_USER_TIMEOUT. */
+  readonly userTimeoutMs: number | undefined
   /** Of every TCP connect, 10 s in Istio. */
   readonly connectTimeoutMs: number
   readonly hbone: HboneSettings

@@ -9,6 +9,7 @@ import {
   openTcpSocket,
 } from '../linux/index.ts'
 import type { SocketAddress } from '../mesh/index.ts'
+import { applyTcpLiveness, type TcpLiveness } from './tcp-liveness.ts'
 
 /** A bound, listening socket, ready for `net.Server.listen({ fd })`. */
 export interface ListeningSocket {
@@ -50,6 +51,8 @@ export interface SocketFactoryOptions {
   /** SO_MARK of every socket; undefined or 0 sets none. Redirection rules skip marked packets. */
   readonly mark: number | undefined
   readonly reusePort: boolean
+  /** Of sockets that are dialled; default the kernel's. */
+  readonly liveness?: TcpLiveness
 }
 
 /** The factory for a pod's namespace, or for the process's own. */
@@ -64,6 +67,7 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
       const family = destination.address.includes(':') ? 6 : 4
       const spoof = source === undefined ? {} : { transparentSource: source }
       const fd = inNamespace(() => openTcpSocket({ family, ...mark, ...spoof }))
+      if (options.liveness !== undefined) applyTcpLiveness(fd, options.liveness)
       const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true, ...MANUAL_START })
       socket.setNoDelay(true)
       return socket.connect({ host: destination.address, port: destination.port })

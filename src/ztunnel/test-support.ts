@@ -29,6 +29,7 @@ export const TEST_SETTINGS: ProxySettings = {
   ports: { outbound: 15_001, inboundPlaintext: 15_006, inboundHbone: 15_008 },
   originalSource: 'never',
   keepAlive: undefined,
+  userTimeoutMs: undefined,
   connectTimeoutMs: 5000,
   hbone: {},
   pool: { maxStreamsPerConnection: 100, idleTimeoutMs: 60_000 },

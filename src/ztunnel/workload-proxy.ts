@@ -167,7 +167,7 @@ export class WorkloadProxy {
       port,
       transparent: settings.originalSource,
       // HBONE has its own PINGs; the other two rely on the kernel's keepalive.
-      keepAlive: port === settings.ports.inboundHbone ? undefined : settings.keepAlive,
+      liveness: port === settings.ports.inboundHbone ? undefined : settings,
       onConnection: (captured) => {
         metrics.socketOpened(direction)
         captured.socket.once('close', () => metrics.socketClosed(direction))

@@ -142,7 +142,7 @@ function listenIn(namespace: NetworkNamespace): CaptureListener {
     address: '0.0.0.0',
     port: PORT,
     transparent: 'never',
-    keepAlive: undefined,
+    liveness: undefined,
     onConnection: ({ socket }) => {
       socket.on('error', () => {})
       socket.pipe(socket)
