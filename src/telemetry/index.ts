@@ -17,6 +17,7 @@ export type {
   EarlyRejection,
   ResponseFlag,
 } from './connection-info.ts'
+export type { DnsMetrics, DnsQuestionLabels } from './dns-metrics.ts'
 export { TelemetryError, type TelemetryErrorCode } from './errors.ts'
 export { type FieldsFirstLogger, fieldsFirst } from './fields-first.ts'
 export {

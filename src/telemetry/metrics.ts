@@ -1,5 +1,6 @@
 import { Counter, Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
 import type { Clock } from './clock.ts'
+import { type DnsMetrics, registerDns } from './dns-metrics.ts'
 import { type OnDemandDnsMetrics, registerOnDemandDns } from './on-demand-dns-metrics.ts'
 import { registerProcessMetrics } from './process-metrics.ts'
 import { TrafficMetrics } from './traffic-metrics.ts'
@@ -39,6 +40,7 @@ export interface Metrics {
   readonly xds: XdsMetrics
   readonly workloadManager: WorkloadManagerMetrics
   readonly onDemandDns: OnDemandDnsMetrics
+  readonly dns: DnsMetrics
   /** For counters of other contexts; their HELP says `(unstable)` unless Istio documents them. */
   readonly registry: MetricsRegistry
   /** OpenMetrics 1.0 text. Families without samples are left out. */
@@ -60,6 +62,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     xds: registerXds(registry),
     workloadManager: registerWorkloadManager(registry),
     onDemandDns: registerOnDemandDns(registry),
+    dns: registerDns(registry),
     registry,
     exposition: async () => {
       const rest = dropEmptyFamilies(await registry.metrics())
