@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { agentCommand } from './agent.ts'
 import { certsCommand } from './certs.ts'
 import { configServerCommand } from './config-server.ts'
+import { explainCommand } from './explain.ts'
 import { labCommand } from './lab.ts'
 import { proxyCommand } from './proxy.ts'
 import { versionCommand } from './version.ts'
@@ -17,6 +18,7 @@ export function createProgram(): Command {
     .addCommand(proxyCommand(packageVersion()))
     .addCommand(configServerCommand())
     .addCommand(agentCommand())
+    .addCommand(explainCommand())
     .addCommand(certsCommand())
     .addCommand(versionCommand(packageVersion()))
 }

@@ -14,13 +14,16 @@ export function explainSteps(steps: readonly RouteStep[]): readonly string[] {
 
 /** A verdict for people: the decision, then every policy with what its matches compared. */
 export function explainVerdict(verdict: Verdict): readonly string[] {
-  return [
-    `${verdict.allowed ? 'allowed' : 'denied'}: ${verdict.message}`,
-    ...verdict.tree().flatMap(explainResult),
-  ]
+  return [`${verdict.allowed ? 'allowed' : 'denied'}: ${verdict.message}`, ...explainPolicies(verdict.tree())]
 }
 
-function routeOutcome(route: Route): string {
+/** Policies as they judged one connection, with what their matches compared. */
+export function explainPolicies(results: readonly PolicyResult[]): readonly string[] {
+  return results.flatMap(explainResult)
+}
+
+/** What a route comes to, one line. */
+export function routeOutcome(route: Route): string {
   switch (route.kind) {
     case 'hbone':
       return `HBONE to ${route.via} ${formatSocketAddress(route.dial)}, CONNECT ${route.authority}, expecting ${route.expectedIdentities.join(' or ')}`

@@ -12,7 +12,10 @@ export {
   parseCidr,
 } from './addresses.ts'
 export { authorize } from './authorize.ts'
-export { explainRoute, explainSteps, explainVerdict } from './explain.ts'
+export { explainPolicies, explainRoute, explainSteps, explainVerdict, routeOutcome } from './explain.ts'
+export { type ExplainInput, explainConnection } from './explain-connection.ts'
+export { type EndpointCandidate, explainEndpoints, type LoadBalanceChoice } from './explain-endpoints.ts'
+export type { ExplainedArrival, ExplainedRoute, Explanation } from './explanation.ts'
 export {
   type Hairpin,
   type HairpinClient,

@@ -73,7 +73,8 @@ export function chooseWeighted<T>(
   return last
 }
 
-function isUsable(
+/** Whether an endpoint can be dialled at all, for this port. */
+export function isUsable(
   { workload, ports }: Endpoint,
   servicePort: Port | undefined,
   { source, port, resolution }: LoadBalanceInput,
@@ -86,7 +87,8 @@ function isUsable(
   return servicePort !== undefined || workload.applicationTunnel !== undefined
 }
 
-function preferEndpoints(
+/** Of the usable ones those that the service's mode leaves for this source (wire/ztunnel 3.11). */
+export function preferEndpoints(
   usable: readonly Endpoint[],
   { service, source }: LoadBalanceInput,
 ): readonly Endpoint[] {
@@ -103,7 +105,7 @@ function chooseByCapacity(endpoints: readonly Endpoint[], random: () => number):
 }
 
 /** The endpoint's own mapping, else the service's; an application tunnel takes the service port as it is. */
-function targetPort(
+export function targetPort(
   { workload, ports }: Endpoint,
   servicePort: Port | undefined,
   port: number,

@@ -6,6 +6,10 @@ const ENDPOINTS: readonly (readonly [path: string, description: string])[] = [
   ],
   ['connections', 'the connections that are open now, as JSON'],
   [
+    'explain',
+    'what would be done with a connection, and why, as JSON; ?source=namespace/pod&amp;destination=host:port',
+  ],
+  [
     'logging',
     'POST: show the log level; ?level=debug or ?level=access=debug to change it, ?reset to go back',
   ],

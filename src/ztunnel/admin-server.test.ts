@@ -18,6 +18,7 @@ async function setup() {
       mesh: new MeshStore(),
       workloadState: () => ({ uid1: { state: 'Up' } }),
       connections: () => [{ direction: 'outbound' }],
+      explain: async (source, destination) => ({ status: 404, message: `${source} to ${destination}` }),
       version: { version: '0.1.0' },
     },
     logger,
@@ -54,6 +55,16 @@ t.test('the dashboard lists the endpoints', async (t) => {
     t.match(page.body, path)
   t.strictSame(await send('GET', '/nothing'), { status: 404, type: undefined, body: '' })
   t.equal((await send('GET', '/constructor')).status, 404)
+})
+
+t.test('explain asks for both ends, and passes on what there is to say', async (t) => {
+  const { server, send } = await setup()
+  await using _ = server
+  t.match(await send('GET', '/explain?source=a/b'), { status: 400, body: /^usage: GET \/explain/ })
+  t.match(await send('GET', '/explain?source=a/b&destination=c.d:80'), {
+    status: 404,
+    body: 'a/b to c.d:80\n',
+  })
 })
 
 t.test('the config dump', async (t) => {
@@ -171,6 +182,7 @@ t.test('an address in use is an error that names it', async (t) => {
         mesh: new MeshStore(),
         workloadState: () => undefined,
         connections: () => [],
+        explain: async () => ({ status: 404, message: '' }),
         version: {},
       },
       logger,

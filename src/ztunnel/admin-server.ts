@@ -4,6 +4,7 @@ import { dashboard } from './admin-dashboard.ts'
 import { configDump, type DumpSources } from './config-dump.ts'
 import { takeCpuProfile } from './cpu-profile.ts'
 import { errorText } from './errors.ts'
+import type { ExplainAnswer } from './explain.ts'
 import { HeapSampling } from './heap-profile.ts'
 import {
   type BoundHttpServer,
@@ -19,6 +20,8 @@ import {
 export interface AdminSources extends DumpSources {
   /** The connections that are open now; ours. */
   connections(): unknown
+  /** What would be done with a connection; ours. See `explain`. */
+  explain(source: string, destination: string): Promise<ExplainAnswer>
 }
 
 export interface AdminServerOptions {
@@ -37,6 +40,9 @@ const LOGGING_USAGE =
   '       POST /logging?level=<level>      change it for all scopes: off, error, warn, info, debug, trace\n' +
   '       POST /logging?level=<scope>=<level>,<scope>=<level>\n' +
   '       POST /logging?reset              back to the level at start; then level is applied, if given\n'
+
+const EXPLAIN_USAGE =
+  'usage: GET /explain?source=<namespace>/<pod>&destination=<ip, service or namespace/pod>:<port>\n'
 
 /** Seconds. */
 const PROFILE_SECONDS = { default: 10, min: 1, max: 300 }
@@ -66,6 +72,7 @@ function adminHandler({ sources, logger, shutdown }: AdminServerOptions): HttpHa
     '/': () => ({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: dashboard() }),
     '/config_dump': () => json(configDump(sources)),
     '/connections': () => json(sources.connections()),
+    '/explain': (request) => explainReply(request, sources),
     '/logging': (request) => logging(request, logger),
     '/quitquitquit': ({ method }) => {
       if (method !== 'POST') return { status: 405 }
@@ -101,6 +108,14 @@ function isLocalName(url: string): boolean {
   const hostname = URL.parse(url)?.hostname
   if (hostname === undefined) return false
   return hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
+}
+
+async function explainReply({ query }: HttpRequest, sources: AdminSources): Promise<HttpReply> {
+  const source = query.get('source')
+  const destination = query.get('destination')
+  if (source === null || destination === null) return text(400, EXPLAIN_USAGE)
+  const answer = await sources.explain(source, destination)
+  return answer.status === 200 ? json(answer.explanation) : text(answer.status, `${answer.message}\n`)
 }
 
 function logging({ method, query }: HttpRequest, logger: Logger): HttpReply {

@@ -6,6 +6,7 @@ import { type Config, describeConfig } from './config.ts'
 import { type ControlPlane, connectControlPlane } from './control-plane.ts'
 import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
+import { explain } from './explain.ts'
 import type { BoundHttpServer } from './http-server.ts'
 import { dedicatedWorkload, nodePods, type Workloads } from './pods.ts'
 import { policyLog } from './policy-log.ts'
@@ -76,6 +77,7 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
     mesh,
     workloadState: () => dumpWorkloads(workloads.dump()),
     connections: () => telemetry.connections(),
+    explain: (source: string, destination: string) => explain({ ...config, ...shared }, source, destination),
     version,
   }
   const servers = await startServers([
