@@ -1,3 +1,5 @@
+import { explainVerdict } from '../mesh/explain.ts'
+import type { Verdict } from '../mesh/verdict.ts'
 import type { Clock } from './clock.ts'
 import {
   type ConnectionEnd,
@@ -14,7 +16,7 @@ import { WarningLimiter } from './warning-limiter.ts'
  * Writes the lines of scope `access`: fields, their order and their values are
  * those of Istio's ztunnel (wire/ztunnel 15.4), so that what reads its log
  * reads ours. Ours besides: `waypoint`, `policy`, `trace_id` and, at debug
- * level, `route`.
+ * level, `route` and `verdict`.
  */
 export class AccessLog {
   readonly #log: ScopedLogger
@@ -55,6 +57,7 @@ export class AccessLog {
       error: ending.error,
       waypoint: info.waypoint === undefined ? undefined : display(info.waypoint),
       policy: ending.policy,
+      verdict: this.#log.isLevelEnabled('debug') ? verdictText(ending.verdict) : undefined,
       trace_id: info.traceId,
     })
   }
@@ -82,6 +85,15 @@ const REJECTIONS_LOGGED = 50
 function causeOf({ sourceAddress, destinationAddress, direction, error }: EarlyRejection): string {
   const own = direction === 'inbound' ? destinationAddress : sourceAddress
   return `${direction} ${own.replace(/:\d+$/, '')} ${error.split(':', 1)[0]}`
+}
+
+/** The whole match tree in one line. */
+function verdictText(verdict: Verdict | undefined): string | undefined {
+  return verdict === undefined
+    ? undefined
+    : explainVerdict(verdict)
+        .map((line) => line.trim())
+        .join('; ')
 }
 
 function endFields({ source, destination, secure }: ConnectionInfo, peerIdentity?: string): LogFields {

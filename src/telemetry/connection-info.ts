@@ -1,5 +1,6 @@
 import type { Service, Workload } from '../mesh/model.ts'
 import type { RouteStep } from '../mesh/route.ts'
+import type { Verdict } from '../mesh/verdict.ts'
 
 /** Seen from the workload that the proxy serves. */
 export type Direction = 'inbound' | 'outbound'
@@ -75,6 +76,8 @@ export interface ConnectionEnding {
   readonly peerIdentity?: string | undefined
   /** `namespace/name` of the policy that decided against it. */
   readonly policy?: string | undefined
+  /** What policies made of it, with all that led there; written at debug level. */
+  readonly verdict?: Verdict | undefined
 }
 
 /** A connection that ended before anything was known about its ends. */

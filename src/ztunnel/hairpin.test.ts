@@ -151,6 +151,10 @@ t.test('policy is judged before the waypoint sees anything', async (t) => {
     message: /401/,
   })
   t.same(mesh.seen, [])
+  t.match(closedLines(mesh)[0], {
+    error: 'connection closed due to policy rejection: explicitly denied by: default/policy',
+    verdict: `denied: explicitly denied by: default/policy; DENY default/policy: matches; rule 1: matches; clause 1: matches; match 1: matches; sourceIps: "${CLIENT}" against ${CLIENT}/32: holds`,
+  })
 })
 
 t.test('a refusal of the waypoint is passed on', async (t) => {

@@ -72,13 +72,13 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
-    record.close({ policy, peerIdentity })
+    record.close({ policy, peerIdentity, verdict })
     return { kind: 'complete' }
   } catch (error) {
     plan.fail(error)
     record ??= open(plan.info)
     const outcome = { flag: responseFlag(error), error: errorText(error), policy }
-    record.close({ ...outcome, peerIdentity })
+    record.close({ ...outcome, peerIdentity, verdict })
     return { kind: 'failed', ...outcome }
   } finally {
     tracked.release()
