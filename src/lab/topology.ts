@@ -107,7 +107,9 @@ export async function loadTopology(manifests: string): Promise<Topology> {
     const lines = errors.map(({ file, line, field, message }) => `  ${file}:${line ?? 0} ${field} ${message}`)
     throw new LabError('bad-manifest', `${manifests} cannot be used:\n${lines.join('\n')}`)
   }
-  const pods = [...objects.pods.values()].map((pod) => toLabPod(pod, objects))
+  const pods = [...objects.pods.values()]
+    .filter((pod) => !isNodeProxy(pod))
+    .map((pod) => toLabPod(pod, objects))
   return {
     nodes: NODES,
     pods,
@@ -131,6 +133,11 @@ export function namespaceOf(topology: Topology, name: string): string {
   if (others.includes(name)) return name
   const known = [...topology.pods.map(({ id }) => id), ...others].join(', ')
   throw new LabError('unknown-namespace', `the lab has no ${name}; it has ${known}`)
+}
+
+/** By istio-cni's label. The lab runs one on each node; a manifest only gives it a name and an identity. */
+function isNodeProxy({ metadata }: Pod): boolean {
+  return metadata.labels['app'] === 'ztunnel'
 }
 
 function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {

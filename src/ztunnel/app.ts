@@ -8,7 +8,7 @@ import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
 import { explain } from './explain.ts'
 import type { BoundHttpServer } from './http-server.ts'
-import { dedicatedWorkload, nodePods, type Workloads } from './pods.ts'
+import { dedicatedWorkload, nodePods, type Workloads, withOwnWorkload } from './pods.ts'
 import { policyLog } from './policy-log.ts'
 import { proxySettings } from './proxy-settings.ts'
 import { Readiness, type ReadinessTask } from './readiness.ts'
@@ -146,7 +146,8 @@ function createWorkloads(
     return dedicatedWorkload({ config, shared, ready: readiness.register('proxy') }, proxyWorkload)
   }
   const ready = readiness.register('workload proxy manager')
-  return nodePods({ config, shared, logger, metrics: metrics.workloadManager, ready })
+  const pods = nodePods({ config, shared, logger, metrics: metrics.workloadManager, ready })
+  return withOwnWorkload(config, shared, pods)
 }
 
 /** Traffic is taken once the mesh is known: before that, every route would be a guess. */

@@ -80,6 +80,35 @@ export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions
   }
 }
 
+/**
+ * The proxy's own workload beside those of its pods, when the proxy knows which it is (POD_NAME, POD_NAMESPACE,
+ * SERVICE_ACCOUNT): HBONE in the proxy's own namespace, so that its metrics are reached by identity like any pod's port
+ * (wire/ztunnel 1.5). Throws ProxyError `bind-failed`.
+ */
+export function withOwnWorkload(config: Config, shared: SharedDependencies, pods: Workloads): Workloads {
+  const info = config.ownWorkload
+  if (info === undefined) return pods
+  const sockets = createSocketFactory({
+    namespace: undefined,
+    mark: config.packetMark,
+    reusePort: config.inpodPortReuse,
+    liveness: shared.settings,
+  })
+  const own = WorkloadProxy.createHboneOnly(shared, localWorkload(config, shared, info), sockets)
+  return {
+    async run(signal) {
+      await own.run()
+      await pods.run(signal)
+    },
+    dump: () => pods.dump(),
+    drain: async () => void (await Promise.all([own.drain(), pods.drain()])),
+    close() {
+      own.close()
+      pods.close()
+    },
+  }
+}
+
 /** Dedicated mode: one workload, in the namespace that the process runs in. */
 export function dedicatedWorkload(
   { config, shared, ready }: Omit<PodsOptions, 'metrics' | 'logger'>,

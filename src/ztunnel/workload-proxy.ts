@@ -64,7 +64,12 @@ export class WorkloadProxy {
   readonly #listeners: CaptureListener[] = []
   readonly #unsubscribe: () => void
 
-  private constructor(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory) {
+  private constructor(
+    shared: SharedDependencies,
+    local: LocalWorkload,
+    sockets: SocketFactory,
+    { hboneOnly }: { readonly hboneOnly: boolean },
+  ) {
     this.#shared = shared
     this.local = local
     const { settings, mesh, svids, telemetry } = shared
@@ -75,7 +80,7 @@ export class WorkloadProxy {
       maxStreamsPerConnection: settings.pool.maxStreamsPerConnection,
       idleTimeoutMs: settings.pool.idleTimeoutMs,
     })
-    const handleRequest = this.#bind(sockets)
+    const handleRequest = hboneOnly ? this.#bindHbone(sockets) : this.#bind(sockets)
     this.#acceptor = new HboneAcceptor({
       local,
       svids,
@@ -96,7 +101,16 @@ export class WorkloadProxy {
 
   /** Binds the capture ports; throws ProxyError `bind-failed`, with nothing left open. */
   static create(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory): WorkloadProxy {
-    return new WorkloadProxy(shared, local, sockets)
+    return new WorkloadProxy(shared, local, sockets, { hboneOnly: false })
+  }
+
+  /** For a workload that is not captured: HBONE alone, delivered from the workload's own address. Throws likewise. */
+  static createHboneOnly(
+    shared: SharedDependencies,
+    local: LocalWorkload,
+    sockets: SocketFactory,
+  ): WorkloadProxy {
+    return new WorkloadProxy(shared, local, sockets, { hboneOnly: true })
   }
 
   async run(): Promise<void> {
@@ -125,6 +139,16 @@ export class WorkloadProxy {
     this.#tracker.close(reason)
     this.#acceptor.close()
     this.#pool.close()
+  }
+
+  #bindHbone(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
+    const { settings } = this.#shared
+    this.#listen(sockets, settings.ports.inboundHbone, 'inbound', (captured) =>
+      this.#acceptor.accept(captured),
+    )
+    const [local, tracker, pool] = [this.local, this.#tracker, this.#pool]
+    // Without redirection no reply to a foreign address would come back to us.
+    return hboneHandler({ ...this.#shared, local, sockets, tracker, pool, transparent: false })
   }
 
   /** Opens the three listeners and returns the handler of HBONE requests. */
