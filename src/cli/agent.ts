@@ -1,6 +1,4 @@
 import { Command, Option } from 'commander'
-import { FolderPods, NodeAgent } from '../agent/index.ts'
-import { createLogger } from '../telemetry/index.ts'
 
 interface AgentOptions {
   readonly node: string
@@ -38,6 +36,9 @@ export function agentCommand(): Command {
 
 /** Runs until SIGTERM or SIGINT; a second one ends the process at once, in the system's way. */
 async function runAgent(options: AgentOptions): Promise<void> {
+  // Loaded here: every command starts from one program, and pays only for its own role.
+  const { createLogger } = await import('../telemetry/index.ts')
+  const { FolderPods, NodeAgent } = await import('../agent/index.ts')
   const log = createLogger({ format: options.logFormat, level: options.logLevel })
   const logger = log.scope('agent')
   const { promise: terminated, resolve: terminate } = Promise.withResolvers<string>()

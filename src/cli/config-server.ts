@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { isIP } from 'node:net'
 import process from 'node:process'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type ListenAddress, startConfigServer } from '../config-server/index.ts'
+import type { ListenAddress } from '../config-server/index.ts'
 import type { IdentityLog } from '../identity/index.ts'
-import { createLogger, type Logger } from '../telemetry/index.ts'
+import type { Logger } from '../telemetry/index.ts'
 
 interface Options {
   readonly config: string
@@ -49,6 +49,9 @@ export function configServerCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  // Loaded here: every command starts from one program, and pays only for its own role.
+  const { createLogger } = await import('../telemetry/index.ts')
+  const { startConfigServer } = await import('../config-server/index.ts')
   const logger = createLogger({
     format: process.env['LOG_FORMAT'] === 'json' ? 'json' : 'plain',
     level: process.env['RUST_LOG'] ?? 'info',
