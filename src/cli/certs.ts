@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { type CaMaterial, openCa, TokenIssuer } from '../identity/index.ts'
+import type { CaMaterial } from '../identity/index.ts'
 
 interface InitOptions {
   readonly dir: string
@@ -28,6 +28,7 @@ export function certsCommand(): Command {
     .option('--dir <dir>', "the folder, in the layout of Istio's cacerts", DEFAULT_DIR)
     .option('--trust-domain <domain>', 'names the organization in a new CA', DEFAULT_TRUST_DOMAIN)
     .action(async (options: InitOptions) => {
+      const { openCa, TokenIssuer } = await loadIdentity()
       const { material, created } = await openCa(options.dir, { trustDomain: options.trustDomain })
       await TokenIssuer.loadOrCreate(tokenKeyFile(options.dir))
       process.stdout.write(describeCa(options.dir, material, created))
@@ -50,9 +51,15 @@ async function issueToken({ dir, trustDomain, node, workload, ttl }: TokenOption
   if ((node === undefined) === (workload === undefined)) {
     throw new Error('give either --node NAME or --workload NAMESPACE/ACCOUNT')
   }
+  const { TokenIssuer } = await loadIdentity()
   const issuer = await TokenIssuer.loadOrCreate(tokenKeyFile(dir), { trustDomain })
   if (workload !== undefined) return issuer.issueWorkloadToken({ ...workload, ttlSeconds: ttl })
   return issuer.issueNodeToken({ node: node ?? '', ttlSeconds: ttl })
+}
+
+/** When it is needed: every command starts from one program, and pays only for its own role. */
+function loadIdentity(): Promise<typeof import('../identity/index.ts')> {
+  return import('../identity/index.ts')
 }
 
 function describeCa(dir: string, material: CaMaterial, created: boolean): string {
