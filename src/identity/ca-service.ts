@@ -1,6 +1,6 @@
-import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
+import { Code, ConnectError, type ConnectRouter, type ServiceImpl } from '@connectrpc/connect'
 import { type IstioCertificateRequest, IstioCertificateService } from '../gen/istio/v1/auth/ca_pb.ts'
-import type { CertificateAuthority } from './certificate-authority.ts'
+import { type CertificateAuthority, MAX_CSR_BYTES } from './certificate-authority.ts'
 import { errorText, IdentityError } from './errors.ts'
 import { IMPERSONATED_IDENTITY } from './impersonation.ts'
 import { type IdentityLog, silentLog } from './log.ts'
@@ -29,7 +29,7 @@ export interface CaServiceOptions {
 export function caRoutes(options: CaServiceOptions): (router: ConnectRouter) => void {
   const { ca, log = silentLog } = options
   return (router) => {
-    router.service(IstioCertificateService, {
+    const service: ServiceImpl<typeof IstioCertificateService> = {
       async createCertificate(request, context) {
         const caller = await authenticated(options, context.requestHeader)
         const id = identityToSign(options, caller, request)
@@ -46,7 +46,8 @@ export function caRoutes(options: CaServiceOptions): (router: ConnectRouter) => 
           throw signingError(error)
         }
       },
-    })
+    }
+    router.service(IstioCertificateService, service, { readMaxBytes: MAX_REQUEST_BYTES })
   }
 }
 
@@ -116,6 +117,8 @@ function callerText(caller: Caller): string {
   return caller.kind === 'node' ? `node ${caller.node}` : formatSpiffeId(caller.id)
 }
 
+/** Twice the largest CSR and an identity. It is read before the caller is known, so a stranger can make us hold it. */
+const MAX_REQUEST_BYTES = 2 * MAX_CSR_BYTES
 const DEFAULT_TTL_SECONDS = 86_400
 const MAX_TTL_SECONDS = 90 * 86_400
 const MIN_TTL_SECONDS = 5
