@@ -62,7 +62,7 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
   const guard = new IdentityGuard(clusterId)
   const cache = new ResourceCache()
   const source = await startSource({ ...options, clusterId, trustDomain, log }, cache, guard)
-  const authenticate = (headers: Headers) => issuer.verify(bearerToken(headers))
+  const authenticate = async (headers: Headers) => issuer.verify(bearerToken(headers))
   const ads = new DeltaServer({ cache, authenticate, log })
   const caService = caRoutes({
     ca,
@@ -81,7 +81,7 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
   const closing = [() => source.close()]
   try {
     const names = serverNames(options.listen.host, options)
-    const listener = await openGrpcListener({ ca, names, routes, listen: options.listen, log })
+    const listener = await openGrpcListener({ ca, names, routes, authenticate, listen: options.listen, log })
     closing.unshift(() => listener.close())
     const { statusListen } = options
     const statusListener = statusListen && (await openStatusListener(statusListen, status))

@@ -1,4 +1,9 @@
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2Session,
+  type ServerHttp2Session,
+} from 'node:http2'
 import type { ConnectRouter } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { type CertificateAuthority, type Clock, type IdentityLog, systemClock } from '../identity/index.ts'
@@ -9,6 +14,8 @@ export interface GrpcListenerOptions {
   readonly ca: CertificateAuthority
   readonly names: ServerNames
   readonly routes: (router: ConnectRouter) => void
+  /** Rejects for a request without a good token. Decides who may stay connected; each service decides about its calls. */
+  readonly authenticate: (headers: Headers) => Promise<unknown>
   readonly listen: ListenAddress
   readonly log: IdentityLog
   readonly clock?: Clock
@@ -38,6 +45,10 @@ const MAX_STREAMS_PER_CONNECTION = 100
 const WINDOW_BYTES = 1024 * 1024
 /** A client that does not finish its TLS handshake is dropped, milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
+/** Nor may one stay that has not shown a good token so long after its handshake: strangers could take all connections. Milliseconds. */
+export const STRANGER_TIMEOUT_MS = 10_000
+/** Requests of a connection without a good token; more end it, for each is a signature to check and a line in the log. */
+export const MAX_STRANGER_REQUESTS = 32
 /** istiod pings every 30 s; a connection that does not answer until the next is dead. Milliseconds. */
 const PING_INTERVAL_MS = 30_000
 /** How long `close` waits for clients to take their leave, milliseconds. */
@@ -49,19 +60,28 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
   const issue = () => ca.issueServerCertificate({ ...names, ttlSeconds: CERTIFICATE_TTL_SECONDS })
   const stopping = new AbortController()
   const { notAfter, ...credentials } = await issue()
+  const serve = connectNodeAdapter({
+    routes: options.routes,
+    readMaxBytes: MAX_REQUEST_BYTES,
+    shutdownSignal: stopping.signal,
+  })
+  const admit = strangerGate(options)
   const server = createSecureServer(
     {
       ...credentials,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION },
     },
-    connectNodeAdapter({
-      routes: options.routes,
-      readMaxBytes: MAX_REQUEST_BYTES,
-      shutdownSignal: stopping.signal,
-    }),
+    (request, response) => {
+      const { session } = request.stream
+      if (session !== undefined) admit.request(session, request.headers.authorization)
+      serve(request, response)
+    },
   )
   server.maxConnections = MAX_CONNECTIONS
+  server.on('session', (session) => admit.connected(session))
+  // Without a listener a failed accept (no memory, no descriptors) would end the process.
+  server.on('error', (err) => options.log.error({ err }, 'a connection could not be accepted'))
   const sessions = trackSessions(server, options.log)
   const address = await listen(server, options.listen)
   const cancelRenewal = keepFresh(server, issue, notAfter, options)
@@ -71,6 +91,41 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
       cancelRenewal()
       stopping.abort()
       await closeServer(server, sessions)
+    },
+  }
+}
+
+/** Ends connections that never prove whose they are. */
+function strangerGate({ authenticate, log, clock = systemClock }: GrpcListenerOptions): {
+  connected(session: Http2Session): void
+  request(session: Http2Session, authorization: string | undefined): void
+} {
+  const strangers = new Map<Http2Session, { requests: number; cancel: () => void }>()
+  const forget = (session: Http2Session) => {
+    strangers.get(session)?.cancel()
+    strangers.delete(session)
+  }
+  const cut = (session: Http2Session, reason: string) => {
+    log.warn({ peer: session.socket?.remoteAddress, reason }, 'connection without a good token is closed')
+    session.destroy()
+  }
+  return {
+    connected(session) {
+      const late = () => cut(session, `none within ${STRANGER_TIMEOUT_MS} ms`)
+      strangers.set(session, { requests: 0, cancel: clock.schedule(STRANGER_TIMEOUT_MS, late) })
+      session.once('close', () => forget(session))
+    },
+    request(session, authorization) {
+      const stranger = strangers.get(session)
+      if (stranger === undefined) return
+      stranger.requests++
+      if (stranger.requests > MAX_STRANGER_REQUESTS)
+        return cut(session, `none in ${MAX_STRANGER_REQUESTS} requests`)
+      void authenticate(new Headers(authorization === undefined ? {} : { authorization })).then(
+        () => forget(session),
+        // The service that was called says so.
+        () => undefined,
+      )
     },
   }
 }

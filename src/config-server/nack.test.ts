@@ -46,6 +46,7 @@ t.test('a resource that cannot be used is named to the server, and the others ar
     ca: new CertificateAuthority(material),
     names: { dnsNames: [], ipAddresses: ['127.0.0.1'] },
     routes: server.routes,
+    authenticate: async () => CALLER,
     listen: { host: '127.0.0.1', port: 0 },
     log: silentLog,
   })
