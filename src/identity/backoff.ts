@@ -8,6 +8,7 @@ export function backoffMs(failures: number, random: number): number {
   return Math.min(base * (1 - JITTER + 2 * JITTER * random), CAP_MS)
 }
 
+/** As ztunnel: the first retry soon, the later ones so rarely that a CA that is down can come up. */
 const FIRST_MS = 1_000
 const CAP_MS = 150_000
 const JITTER = 0.2

@@ -97,6 +97,7 @@ async function authorityExtensions(
 }
 
 const DAY_MS = 86_400_000
+/** As istiod's own: whoever runs longer rotates. */
 const ROOT_LIFETIME_MS = 10 * 365 * DAY_MS
 const INTERMEDIATE_LIFETIME_MS = 5 * 365 * DAY_MS
 /** Dated back, so that a peer whose clock is behind accepts it at once. */

@@ -162,8 +162,11 @@ function isDone(manager: Http2SessionManager): boolean {
 }
 
 const HTTPS_PORT = 443
+/** As ztunnel. */
 const CONNECT_TIMEOUT_MS = 5_000
+/** gRPC's own default for a message. */
 const GRPC_DEFAULT_MAX_BYTES = 4 * 1024 * 1024
+/** As ztunnel: HTTP/2 PING finds a control plane that is gone, TCP keepalive a network that is. */
 const PING_INTERVAL_MS = 30_000
 const PING_TIMEOUT_MS = 10_000
 const KEEPALIVE_IDLE_MS = 300_000

@@ -273,6 +273,7 @@ function closedError(): IdentityError {
   return new IdentityError('CLOSED', 'the certificate manager is closed')
 }
 
+/** As ztunnel: a node that starts must not overrun its CA. */
 const MAX_CONCURRENT_FETCHES = 8
 /** Twice the CA client's own limit: the guard for fetchers that have none. */
 const FETCH_TIMEOUT_MS = 60_000

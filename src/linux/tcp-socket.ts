@@ -72,6 +72,7 @@ export interface KeepAliveOptions {
   readonly retries: number
 }
 
+/** Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`. */
 const DEFAULT_BACKLOG = 1024
 /** The kernel's `MAX_TCP_KEEPIDLE` and `MAX_TCP_KEEPINTVL`, in seconds. */
 const MAX_KEEPALIVE_SECONDS = 32767

@@ -243,4 +243,5 @@ export class AdsClient {
   }
 }
 
+/** A connection waits for it: as long as for its own workload. ztunnel waits without end. */
 const DEMAND_TIMEOUT_MS = 5_000

@@ -130,6 +130,7 @@ export function adsRoutes(options: DeltaServerOptions): (router: ConnectRouter) 
   return new DeltaServer(options).routes
 }
 
+/** A client that has not answered by then is reported; applying 100,000 workloads takes seconds. */
 const ACK_PATIENCE_MS = 30_000
 
 interface OpenStream {

@@ -38,6 +38,7 @@ export interface ConnectedProxy {
   readonly state: ProxyConnectionState
 }
 
+/** As Istio's agent. */
 const ANSWER_TIMEOUT_MS = 5_000
 /** Istio accepts five connections a second: a proxy that reconnects in a loop must not keep the agent busy. */
 const ACCEPT_INTERVAL_MS = 200

@@ -16,6 +16,7 @@ const DEFAULT_DESCRIPTORS = 4096
 /** Text that a scraper downloads: see `DEFAULT_MAX_LABEL_SETS` of the traffic metrics. */
 const DEFAULT_METRICS_MAX_LABEL_SETS = 2000
 
+/** What can be set: anything beyond it is a typing error. */
 const MAX_LIMIT = 10_000_000
 
 /** What one workload, and what the metrics, may take of the process. Both variables are ours. */

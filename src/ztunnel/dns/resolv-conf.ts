@@ -33,6 +33,7 @@ const MAX_ATTEMPTS = 5
 /** glibc's own limit since 2.26 is none; six were usual, and more cost look-ups in vain. */
 const MAX_SEARCH_DOMAINS = 32
 
+/** resolv.conf(5). */
 const DEFAULT_TIMEOUT_SECONDS = 5
 const DEFAULT_ATTEMPTS = 2
 
