@@ -2,13 +2,15 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { originalDestination, socketFd } from '../linux/index.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../mesh/index.ts'
 import { errorText, ProxyError } from './errors.ts'
-import type { CapturedConnection } from './handler.ts'
+import type { CapturedConnection, ConnectionReply } from './handler.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import { applyTcpLiveness, type TcpLiveness } from './tcp-liveness.ts'
 
 /** A captured connection with its socket, paused. */
 export interface CapturedSocket extends CapturedConnection {
   readonly socket: Socket
+  /** Absent where the client knows nothing of the proxy and can be told by the socket's end only. */
+  readonly reply?: ConnectionReply
 }
 
 export interface CaptureListenerOptions {

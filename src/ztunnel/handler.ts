@@ -20,6 +20,14 @@ export interface CapturedConnection {
   readonly destination: SocketAddress
 }
 
+/** How a client that asked for its connection, by a protocol of its own, is told what became of it. */
+export interface ConnectionReply {
+  /** The destination is connected; what is written to the socket from now on comes from there. */
+  connected(): void
+  /** It is not, or not any more; ends the socket. */
+  failed(error: unknown): void
+}
+
 /**
  * The verb of the data path: takes one accepted connection to its end. Never
  * rejects; what went wrong is in the outcome, which has been recorded already.

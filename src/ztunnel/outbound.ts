@@ -56,10 +56,19 @@ export function outboundHandler(deps: OutboundDependencies): ConnectionHandler<C
       recordLate: route.kind === 'double-hbone',
       originalDestination: formatSocketAddress(accepted.destination),
       actualDestination: formatSocketAddress(route.dial),
-      connect: (dialSignal) => dial(deps, accepted, source, route, { info, traceparent }, dialSignal),
-      fail: () => accepted.socket.destroy(),
+      connect: async (dialSignal) => {
+        const relayed = await dial(deps, accepted, source, route, { info, traceparent }, dialSignal)
+        accepted.reply?.connected()
+        return relayed
+      },
+      fail: (error) => turnAway(accepted, error),
     })
   }
+}
+
+function turnAway({ socket, reply }: CapturedSocket, error: unknown): void {
+  if (reply === undefined) socket.destroy()
+  else reply.failed(error)
 }
 
 /** The route, or the outcome of a connection that was turned away before it had one. */
@@ -69,7 +78,7 @@ async function resolve(
   illegal: ReadonlySet<number>,
 ): Promise<{ source: Workload; route: Dialable } | ConnectionOutcome> {
   const refuse = (error: string): ConnectionOutcome => {
-    accepted.socket.destroy()
+    turnAway(accepted, new Error(error))
     deps.telemetry.rejectedEarly({
       sourceAddress: formatSocketAddress(accepted.source),
       destinationAddress: formatSocketAddress(accepted.destination),
