@@ -30,5 +30,5 @@ t.test('a local mesh with an error ends the start with file, line, column and fi
   const mesh = `${t.testdir({ 'mesh.yaml': 'workloads:\n  - { namespace: a, workloadIps: [x] }\n' })}/mesh.yaml`
   const { status, stderr } = run(['proxy'], { CA_ROOT_CA: 'SYSTEM', XDS_ADDRESS: '', LOCAL_XDS_PATH: mesh })
   t.equal(status, 1)
-  t.match(stderr, `${mesh}:2:34: workloads[0].workloadIps[0]: expected an IPv4 or IPv6 address, got "x"`)
+  t.match(stderr, `${mesh}:2:35: workloads[0].workloadIps[0]: expected an IPv4 or IPv6 address, got "x"`)
 })

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { runAgentSession } from './inpod/agent-session.ts'
 import { PodManager } from './inpod/pod-manager.ts'
 import { createLocalWorkload, type LocalWorkload, type WorkloadInfo } from './local-workload.ts'
+import { requireNamespacePrivileges } from './privileges.ts'
 import type { ReadinessTask } from './readiness.ts'
 import { createSocketFactory } from './socket-factory.ts'
 import { type SharedDependencies, WorkloadProxy } from './workload-proxy.ts'
@@ -34,8 +35,9 @@ export interface PodsOptions {
   readonly ready: ReadinessTask
 }
 
-/** Shared mode: the pods of this node, as the agent names them. */
+/** Shared mode: the pods of this node, as the agent names them. Throws ProxyError `configuration` without the privileges. */
 export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions): Workloads {
+  requireNamespacePrivileges(config.packetMark)
   const log = logger.scope('inpod')
   const pods = new PodManager<WorkloadProxy>({
     start: (_uid, info, namespace) => startPod(config, shared, info, namespace),
