@@ -1,6 +1,7 @@
 import type { RootSource } from '../identity/index.ts'
 import type { LogFormat } from '../telemetry/index.ts'
 import type { LocalMeshSource } from '../xds/index.ts'
+import type { DnsAddress } from './dns/index.ts'
 
 /** A token for the control plane: a file that is read for each request, or the token itself. */
 export type TokenSource =
@@ -37,7 +38,7 @@ export interface Config {
   readonly proxyWorkload: WorkloadName | undefined
   /** POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT: the proxy's own identity, when all are set. */
   readonly ownWorkload: WorkloadName | undefined
-  /** ENABLE_PROXY. Default true. */
+  /** ENABLE_PROXY: false leaves only the DNS proxy. Default true. */
   readonly proxyEnabled: boolean
 
   /** NETWORK of this node. Default empty. */
@@ -67,6 +68,10 @@ export interface Config {
   readonly xdsNode: { readonly id: string; readonly metadata: Readonly<Record<string, JsonValue>> }
 
   readonly ports: PortsConfig
+  /** ISTIO_META_DNS_CAPTURE: undefined when it is off. Default on. */
+  readonly dns: DnsConfig | undefined
+  /** UNSTABLE_ENABLE_SOCKS5: SOCKS5 for applications that bring their destination along. Default false. */
+  readonly socks5Enabled: boolean
   /** IPV6_ENABLED: listen on `::`, dual stack, rather than on 0.0.0.0. Default true. */
   readonly ipv6Enabled: boolean
   /** ENABLE_ORIG_SRC true, false or unset. */
@@ -134,6 +139,14 @@ export interface PortsConfig {
   readonly stats: number
   /** ZTUNNEL_READINESS_PORT. Default 15021. */
   readonly readiness: number
+}
+
+/** The DNS proxy of each workload. */
+export interface DnsConfig {
+  /** ISTIO_META_DNS_PROXY_ADDR. Default localhost:15053. */
+  readonly listen: DnsAddress
+  /** PREFERED_SERVICE_NAMESPACE: decides between services of one name. */
+  readonly preferredNamespace: string | undefined
 }
 
 export interface KeepAliveConfig {

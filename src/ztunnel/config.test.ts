@@ -58,6 +58,8 @@ t.test('defaults are Istio’s', async (t) => {
       stats: 15020,
       readiness: 15021,
     },
+    dns: { listen: { kind: 'localhost', port: 15_053 }, preferredNamespace: undefined },
+    socks5Enabled: false,
     ipv6Enabled: true,
     originalSource: 'auto',
     packetMark: 1337,
@@ -228,7 +230,7 @@ t.test('wrong values name the variable, the value and what is expected', async (
     [{ 'XDS_HEADER_a b': 'x' }, /XDS_HEADER_a b/],
     [{ RUST_LOG: 'loud' }, /^invalid env var RUST_LOG=loud/],
     [{ LOG_FORMAT: 'xml' }, 'invalid env var LOG_FORMAT=xml (expected plain or json)'],
-    [{ ENABLE_PROXY: 'false' }, /ENABLE_PROXY/],
+    [{ ENABLE_PROXY: 'false', ISTIO_META_DNS_CAPTURE: 'false' }, /ENABLE_PROXY/],
     [{ PROXY_CONFIG: '{statsPort: many}' }, /PROXY_CONFIG is not a ProxyConfig/],
     [{ PROXY_CONFIG: '{' }, /PROXY_CONFIG is not YAML/],
     [

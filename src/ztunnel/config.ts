@@ -1,5 +1,6 @@
 import { parseLogFilter } from '../telemetry/index.ts'
 import { loadControlPlane, xdsNode } from './config-control-plane.ts'
+import { dnsConfig } from './config-dns.ts'
 import { limits } from './config-limits.ts'
 import { localMesh } from './config-local-mesh.ts'
 import { loadProxyConfig } from './config-mesh.ts'
@@ -32,11 +33,12 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
   refuseUnsupported(values)
   const proxyConfig = loadProxyConfig(values, files)
   const proxyMode = values.choice('PROXY_MODE', ['shared', 'dedicated'], 'shared')
+  const xdsOnDemand = values.boolean('XDS_ON_DEMAND', false)
   const config = {
     proxyMode,
     proxyWorkload: proxyWorkload(values, proxyMode),
     ownWorkload: ownWorkload(values),
-    proxyEnabled: proxyEnabled(values),
+    proxyEnabled: values.boolean('ENABLE_PROXY', true),
     network: values.text('NETWORK', ''),
     nodeName: values.filled('NODE_NAME'),
     clusterId: values.filled('ISTIO_META_CLUSTER_ID') ?? values.filled('CLUSTER_ID') ?? 'Kubernetes',
@@ -44,10 +46,12 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     trustDomain: values.filled('TRUST_DOMAIN') ?? 'cluster.local',
     ...loadControlPlane(values, files, proxyConfig),
     localMesh: localMesh(values, files),
-    xdsOnDemand: values.boolean('XDS_ON_DEMAND', false),
+    xdsOnDemand,
     secretTtlSeconds: Math.ceil(values.durationMs('SECRET_TTL', 24 * 3_600_000) / 1000),
     xdsNode: xdsNode(values, proxyConfig),
     ports: ports(values, proxyConfig),
+    dns: dnsConfig(values, proxyConfig.metadata, xdsOnDemand),
+    socks5Enabled: values.boolean('UNSTABLE_ENABLE_SOCKS5', false),
     ...sockets(values, proxyMode),
     ...tunnels(values),
     waypointEnforcement: values.choice('WAYPOINT_ENFORCEMENT', ['hairpin', 'off'], 'hairpin'),
@@ -59,6 +63,9 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     istioVersion: proxyConfig.metadata['ISTIO_VERSION'],
   } satisfies Omit<Config, 'warnings'>
   noteIgnored(values)
+  if (!config.proxyEnabled && config.dns === undefined) {
+    throw invalid('ENABLE_PROXY', 'false', 'true: without the DNS proxy nothing would be left to run')
+  }
   const slips = checkNames(env, values.names)
   return deepFreeze({ ...config, warnings: [...values.warnings, ...slips] })
 }
@@ -78,15 +85,6 @@ function noteIgnored(values: Values): void {
   values.ignored('ZTUNNEL_RESOURCE_CPU_LIMIT', threads)
   values.ignored('ZTUNNEL_RESOURCE_CPU_REQUEST', threads)
   values.ignored('TLS12_ENABLED', 'TLS 1.3 only', ['false'])
-  values.ignored('UNSTABLE_ENABLE_SOCKS5', 'SOCKS5 is not supported yet', ['false'])
-  values.ignored('PREFERED_SERVICE_NAMESPACE', 'there is no DNS proxy yet')
-  values.ignored('ISTIO_META_DNS_CAPTURE', 'there is no DNS proxy yet', ['false'])
-  values.ignored('ISTIO_META_DNS_PROXY_ADDR', 'there is no DNS proxy yet')
-}
-
-function proxyEnabled(values: Values): boolean {
-  if (values.boolean('ENABLE_PROXY', true)) return true
-  throw invalid('ENABLE_PROXY', 'false', 'true: there is no DNS proxy yet, so nothing would be left to run')
 }
 
 function proxyWorkload(values: Values, mode: Config['proxyMode']): WorkloadName | undefined {
