@@ -10,23 +10,27 @@ import { createTokenKey } from './token-key.ts'
 const ZTUNNEL = { trustDomain: 'cluster.local', namespace: 'istio-system', serviceAccount: 'ztunnel' }
 
 t.test('a node token is a Kubernetes bound token of the ztunnel account', async (t) => {
-  const issuer = new TokenIssuer(createTokenKey())
+  const issuer = new TokenIssuer(createTokenKey(), { now: () => 1_000_000 })
   const token = await issuer.issueNodeToken({ node: 'n1', ttlSeconds: 60 })
   t.match(decodeJwt(token), {
     sub: 'system:serviceaccount:istio-system:ztunnel',
     aud: 'istio-ca',
     'kubernetes.io': { namespace: 'istio-system', serviceaccount: { name: 'ztunnel' }, node: { name: 'n1' } },
   })
-  t.same(await issuer.verify(token), { kind: 'node', node: 'n1', id: ZTUNNEL })
+  t.same(await issuer.verify(token), { kind: 'node', node: 'n1', id: ZTUNNEL, expiresAt: 1_060_000 })
 })
 
 t.test('a workload token is its service account', async (t) => {
-  const issuer = new TokenIssuer(createTokenKey(), { trustDomain: 'td' })
+  const issuer = new TokenIssuer(createTokenKey(), { trustDomain: 'td', now: () => 0 })
   const account = { namespace: 'ns', serviceAccount: 'sa', ttlSeconds: 60 }
   const id = { trustDomain: 'td', namespace: 'ns', serviceAccount: 'sa' }
-  t.same(await issuer.verify(await issuer.issueWorkloadToken(account)), { kind: 'workload', id })
+  t.same(await issuer.verify(await issuer.issueWorkloadToken(account)), {
+    kind: 'workload',
+    id,
+    expiresAt: 60_000,
+  })
   const bound = await issuer.issueWorkloadToken({ ...account, pod: 'p', node: 'n' })
-  t.same(await issuer.verify(bound), { kind: 'workload', id, node: 'n' })
+  t.same(await issuer.verify(bound), { kind: 'workload', id, node: 'n', expiresAt: 60_000 })
 })
 
 t.test('no workload token is good for a node', async (t) => {

@@ -5,9 +5,13 @@ import { type SpiffeId, spiffeIdProblem } from './spiffe-id.ts'
 import { loadOrCreateTokenKey, type TokenKey } from './token-key.ts'
 
 /** Who presents a token: a node's proxy, or one workload. */
-export type Caller =
+export type Caller = (
   | { readonly kind: 'node'; readonly node: string; readonly id: SpiffeId }
   | { readonly kind: 'workload'; readonly id: SpiffeId; readonly node?: string }
+) & {
+  /** Milliseconds since the epoch: what the token is good for must end then. Undefined for one that never ends. */
+  readonly expiresAt?: number
+}
 
 export interface TokenIssuerOptions {
   /** Of every identity that this issuer vouches for. Default `cluster.local`. */
@@ -156,12 +160,14 @@ function callerOf(claims: JWTPayload, trustDomain: string): Caller {
     throw new IdentityError('TOKEN_INVALID', `the token's ${KUBERNETES_CLAIM} claim is not about its subject`)
   }
   const node = nameIn(bound, 'node')
-  if (!isNodeAccount(id)) return { kind: 'workload', id, ...(node === undefined ? {} : { node }) }
+  const validity = claims.exp === undefined ? {} : { expiresAt: claims.exp * 1000 }
+  if (!isNodeAccount(id))
+    return { kind: 'workload', id, ...(node === undefined ? {} : { node }), ...validity }
   if (node === undefined) {
     const message = `the token of ${namespace}/${serviceAccount} is not bound to a node; issue one with "ztunnel certs token --node NAME"`
     throw new IdentityError('TOKEN_INVALID', message)
   }
-  return { kind: 'node', node, id }
+  return { kind: 'node', node, id, ...validity }
 }
 
 function isNodeAccount(account: { readonly namespace: string; readonly serviceAccount: string }): boolean {

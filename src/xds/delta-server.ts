@@ -33,6 +33,12 @@ export interface ConnectedProxy {
 
 /** More streams are refused with RESOURCE_EXHAUSTED: each holds its subscriptions. A stream is one node. */
 export const MAX_STREAMS = 4096
+/**
+ * Of one identity on one node, so that one stolen token cannot take all the
+ * streams. A node's proxy has one; sidecars of one service account that share a
+ * token's shape have one each.
+ */
+export const MAX_STREAMS_PER_CALLER = 256
 
 /**
  * The server side of delta ADS (xDS v3): `AggregatedDiscoveryService/
@@ -82,7 +88,8 @@ export class DeltaServer {
         const response = stream.session.next()
         if (response !== undefined) yield response
         else if (stream.end !== undefined) break
-        else await wakeup.wait(context.signal, stream.session.nextLookMs())
+        else await wakeup.wait(context.signal, this.#waitMs(stream))
+        this.#checkProof(stream)
       }
       if (stream.end?.error !== undefined && !context.signal.aborted) throw stream.end.error
     } finally {
@@ -94,6 +101,23 @@ export class DeltaServer {
     }
   }
 
+  #waitMs({ session, caller }: OpenStream): number | undefined {
+    const look = session.nextLookMs()
+    if (caller.expiresAt === undefined) return look
+    const left = Math.max(0, caller.expiresAt - this.#now())
+    return Math.min(left, look ?? LONGEST_WAIT_MS, LONGEST_WAIT_MS)
+  }
+
+  /** A token is checked when a stream opens; without this it would be good for as long as its holder stays connected. */
+  #checkProof({ caller, session }: OpenStream): void {
+    if (caller.expiresAt === undefined || this.#now() < caller.expiresAt) return
+    this.#log.info({ node: session.node?.id }, 'xds stream ended: its token expired')
+    throw new ConnectError(
+      'the token of this stream expired: open another with a fresh one',
+      Code.Unauthenticated,
+    )
+  }
+
   async #open(context: HandlerContext): Promise<OpenStream> {
     const caller = await this.#authenticate(context)
     if (!this.#options.cache.ready) {
@@ -101,6 +125,13 @@ export class DeltaServer {
     }
     if (this.#streams.size >= MAX_STREAMS) {
       throw new ConnectError(`more than ${MAX_STREAMS} streams are open`, Code.ResourceExhausted)
+    }
+    const own = callerKey(caller)
+    if (
+      [...this.#streams].filter((stream) => callerKey(stream.caller) === own).length >= MAX_STREAMS_PER_CALLER
+    ) {
+      const message = `more than ${MAX_STREAMS_PER_CALLER} streams are open for ${own}`
+      throw new ConnectError(message, Code.ResourceExhausted)
     }
     const session = new DeltaSession({
       cache: this.#options.cache,
@@ -132,6 +163,13 @@ export function adsRoutes(options: DeltaServerOptions): (router: ConnectRouter) 
 
 /** A client that has not answered by then is reported; applying 100,000 workloads takes seconds. */
 const ACK_PATIENCE_MS = 30_000
+/** A longer timer than 31 bits hold fires at once; an hour later one can look again. */
+const LONGEST_WAIT_MS = 3_600_000
+
+function callerKey({ id, node }: ProvenCaller): string {
+  const who = `${id.namespace}/${id.serviceAccount}`
+  return node === undefined ? who : `${who} on ${node}`
+}
 
 interface OpenStream {
   readonly session: DeltaSession

@@ -20,6 +20,8 @@ export interface ProvenCaller {
   readonly id: SpiffeId
   /** The Kubernetes node that its token is bound to. */
   readonly node?: string
+  /** When the proof ends, milliseconds since the epoch; a stream ends with it. Undefined: never. */
+  readonly expiresAt?: number
 }
 
 /** Checks a client's node as istiod does. Throws `ConnectError` InvalidArgument with what is wrong. */
