@@ -16,6 +16,8 @@ const CALLER = {
 }
 const UID = 'Kubernetes//Pod/foo/'
 
+const warnings: string[] = []
+
 interface Setup {
   readonly cache: ResourceCache
   readonly session: DeltaSession
@@ -35,7 +37,7 @@ function setup(...workloads: Workload[]): Setup {
     session: new DeltaSession({
       cache,
       caller: CALLER,
-      log: silentLog,
+      log: { ...silentLog, warn: (fields) => void warnings.push(JSON.stringify(fields)) },
       now: () => state.clock,
       ackPatienceMs: 1000,
     }),
@@ -202,4 +204,37 @@ t.test('a client that breaks the rules of nodes is refused', async (t) => {
   s.send({ typeUrl: 'type.googleapis.com/unknown' })
   t.match(s.next(), { type: ADDRESS_TYPE })
   t.equal(s.next(), undefined, 'a type that is not served is not answered')
+})
+
+t.test('a client cannot fill the log or the memory with what it says of itself', async (t) => {
+  const s = setup(workload('a'))
+  warnings.length = 0
+  t.throws(() => s.send({ node: { id: `ztunnel~10.0.0.9~${'z'.repeat(5000)}~x` }, typeUrl: ADDRESS_TYPE }), {
+    message: /node id of 50\d\d characters/,
+  })
+  s.send({ node: NODE, typeUrl: ADDRESS_TYPE })
+  const nonce = s.next()?.nonce ?? ''
+  for (let count = 0; count < 100; count++) {
+    s.send({ typeUrl: ADDRESS_TYPE, responseNonce: nonce, errorDetail: { message: 'no' } })
+    s.send({ typeUrl: `unknown ${count} ${'x'.repeat(10_000)}` })
+  }
+  t.equal(warnings.filter((line) => line.includes('"reason":"no"')).length, 1)
+  t.ok(warnings.length < 20, `${warnings.length} lines`)
+  t.ok(
+    warnings.every((line) => line.length < 1000),
+    'each of them short',
+  )
+})
+
+t.test('a first request with too many names is refused, not served in part', async (t) => {
+  const s = setup(workload('a'))
+  const names = Array.from({ length: 100_001 }, (_, index) => `name-${index}`)
+  t.throws(() => s.send({ node: NODE, typeUrl: ADDRESS_TYPE, resourceNamesSubscribe: names }), {
+    message: /more than 100000 names/,
+  })
+  const held = Object.fromEntries(names.map((name) => [name, '1']))
+  const nothing = { resourceNamesSubscribe: ['*'], resourceNamesUnsubscribe: ['*'] }
+  t.throws(() => s.send({ node: NODE, typeUrl: ADDRESS_TYPE, ...nothing, initialResourceVersions: held }), {
+    message: /more than 100000 names/,
+  })
 })

@@ -43,6 +43,7 @@ export interface SessionOptions {
 export class DeltaSession {
   readonly #options: SessionOptions
   readonly #types = new Map<string, TypeState>()
+  readonly #refusedTypes = new Set<string>()
   #node: ProxyNode | undefined
   #nonce = 0
 
@@ -64,13 +65,14 @@ export class DeltaSession {
     }
     const { typeUrl } = request
     if (this.#options.cache.snapshot(typeUrl) === undefined) {
-      this.#options.log.warn({ node: this.#node.id, typeUrl }, 'xds request for a type that is not served')
+      this.#refuseType(typeUrl)
       return
     }
     const state = this.#types.get(typeUrl)
     if (state === undefined) {
       // Policies are few and must never be missed: there is no asking for some of them.
       const subscription = new DeltaSubscription(request, typeUrl === AUTHORIZATION_TYPE)
+      if (subscription.isTooLarge) throw tooManyNames()
       this.#types.set(typeUrl, newTypeState(subscription))
       return
     }
@@ -123,12 +125,21 @@ export class DeltaSession {
         this.#options.log.debug({ node: this.#node?.id, typeUrl, responseNonce }, 'stale xds nonce ignored')
         return
       }
-      this.#acknowledge(state, request)
+      // Said twice, it is no news: a client could fill the log with one refusal.
+      if (state.awaitingNonce !== '') this.#acknowledge(state, request)
     }
     if (!state.subscription.update(request.resourceNamesSubscribe, request.resourceNamesUnsubscribe)) {
-      const message = `more than ${MAX_SUBSCRIBED_NAMES} names subscribed: subscribe to all (wildcard) instead`
-      throw new ConnectError(message, Code.ResourceExhausted)
+      throw tooManyNames()
     }
+  }
+
+  /** Told once for each type, and of a few types only: the client chooses the names. */
+  #refuseType(typeUrl: string): void {
+    const type = typeUrl.slice(0, MAX_TYPE_URL_CHARS)
+    if (this.#refusedTypes.has(type) || this.#refusedTypes.size >= MAX_REFUSED_TYPES) return
+    this.#refusedTypes.add(type)
+    const fields = { node: this.#node?.id, typeUrl: type }
+    this.#options.log.warn(fields, 'xds request for a type that is not served')
   }
 
   #acknowledge(state: TypeState, { typeUrl, errorDetail }: DeltaDiscoveryRequest): void {
@@ -173,6 +184,15 @@ export class DeltaSession {
 
 /** Of a NACK's reason that is kept; a client writes it. Characters. */
 const MAX_REASON_CHARS = 4096
+/** Types that a client asks for in vain and that the log names; Envoys ask for five. Entries. */
+const MAX_REFUSED_TYPES = 16
+/** Of a type's name in the log. Characters. */
+const MAX_TYPE_URL_CHARS = 256
+
+function tooManyNames(): ConnectError {
+  const message = `more than ${MAX_SUBSCRIBED_NAMES} names subscribed: subscribe to all (wildcard) instead`
+  return new ConnectError(message, Code.ResourceExhausted)
+}
 
 interface TypeState {
   readonly subscription: DeltaSubscription

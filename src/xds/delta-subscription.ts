@@ -30,6 +30,7 @@ export class DeltaSubscription {
   /** What the last answer was made of. */
   #base: ResourceSnapshot | undefined
   #mustAnswer = true
+  #isTooLarge = false
 
   /** From the first request for the type on this stream. */
   constructor(request: DeltaDiscoveryRequest, alwaysWildcard: boolean) {
@@ -40,7 +41,12 @@ export class DeltaSubscription {
     this.#held = new Map(Object.entries(request.initialResourceVersions))
     if (this.#wildcard) return
     for (const name of this.#held.keys()) this.#names.add(name)
-    this.#subscribe(names.filter((name) => name !== WILDCARD))
+    this.#isTooLarge = !this.#subscribe(names.filter((name) => name !== WILDCARD))
+  }
+
+  /** Whether the first request named more than a client may, so that the stream must be refused. */
+  get isTooLarge(): boolean {
+    return this.#isTooLarge || this.#names.size > MAX_SUBSCRIBED_NAMES
   }
 
   get wildcard(): boolean {

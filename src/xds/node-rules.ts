@@ -28,6 +28,8 @@ export interface ProvenCaller {
 export function parseNode(node: Node | undefined): ProxyNode {
   if (node === undefined || node.id === '')
     throw refuse('missing node information: the first request must have it')
+  if (node.id.length > MAX_TEXT_CHARS)
+    throw refuse(`node id of ${node.id.length} characters; at most ${MAX_TEXT_CHARS} are read`)
   const parts = node.id.split('~')
   const [type = '', ip = '', , domain = ''] = parts
   if (parts.length !== NODE_ID_PARTS) throw refuse(`node id "${node.id}" must be <type>~<ip>~<id>~<domain>`)
@@ -36,7 +38,7 @@ export function parseNode(node: Node | undefined): ProxyNode {
   }
   const metadata = (key: string): string => {
     const value = node.metadata?.[key]
-    return typeof value === 'string' ? value : ''
+    return typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARS) : ''
   }
   if (![ip, ...metadata('INSTANCE_IPS').split(',')].some((text) => ipaddr.isValid(text))) {
     throw refuse(`node id "${node.id}" has no valid IP address, nor has metadata INSTANCE_IPS`)
@@ -66,6 +68,8 @@ export function checkNodeIdentity(node: ProxyNode, caller: ProvenCaller): void {
 }
 
 const NODE_ID_PARTS = 4
+/** Kept for as long as the stream is open and written into logs; a name has 253 characters at most, an id two of them. */
+const MAX_TEXT_CHARS = 1024
 const NODE_TYPES: ReadonlySet<string> = new Set(['sidecar', 'router', 'waypoint', 'ztunnel'])
 
 function refuse(message: string): ConnectError {
