@@ -39,14 +39,13 @@ export interface Tracked {
  */
 export class ConnectionTracker {
   readonly #entries = new Set<Entry>()
-  readonly #idle: (() => void)[] = []
   #closed: Error | undefined
 
   track(connection: TrackedConnection, policy?: PolicyContext): Tracked {
     const entry: Entry = { connection, abort: new AbortController(), policy }
     if (this.#closed !== undefined) entry.abort.abort(this.#closed)
     this.#entries.add(entry)
-    return { signal: entry.abort.signal, release: () => this.#release(entry) }
+    return { signal: entry.abort.signal, release: () => void this.#entries.delete(entry) }
   }
 
   /** Asks again for every connection that a policy bears on, and cuts those that are denied now. */
@@ -66,23 +65,11 @@ export class ConnectionTracker {
     for (const entry of this.#entries) entry.abort.abort(error)
   }
 
-  /** Resolves when no connection is left. */
-  idle(): Promise<void> {
-    if (this.#entries.size === 0) return Promise.resolve()
-    return new Promise((resolve) => void this.#idle.push(resolve))
-  }
-
   get size(): number {
     return this.#entries.size
   }
 
   *list(): Iterable<TrackedConnection> {
     for (const { connection } of this.#entries) yield connection
-  }
-
-  #release(entry: Entry): void {
-    this.#entries.delete(entry)
-    if (this.#entries.size > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
   }
 }
