@@ -13,7 +13,9 @@ const unshare = asRoot ? ['--net', '--mount'] : ['--user', '--map-root-user', '-
 const prepare = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"'
 const patterns = process.argv.slice(2)
 const files =
-  patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts']
+  patterns.length > 0
+    ? patterns
+    : ['src/**/*.test.ts', 'test/integration/**/*.test.ts', 'scripts/**/*.test.ts']
 
 const child = spawn(
   'unshare',

@@ -1,0 +1,93 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import {
+  type CaMaterial,
+  CertificateAuthority,
+  createInMemoryCa,
+  exportPrivateKeyPem,
+  loadCa,
+  type SpiffeId,
+} from '../../../src/identity/index.ts'
+import { type LabOptions, type MeshLab, startLab } from '../../../src/lab/mesh-lab.ts'
+import { namespaceOf } from '../../../src/lab/topology.ts'
+import type { NetworkNamespace } from '../../../src/linux/index.ts'
+import type { Json, TlsFiles } from './envoy-config.ts'
+import { EnvoyProcess } from './envoy-process.ts'
+import { TestApp } from './sockets.ts'
+
+/** Addresses of `mesh/mesh.yaml`. */
+export const ADDRESS = {
+  'app/client': '10.244.1.10',
+  'app/server': '10.244.2.10',
+  'envoy/client': '10.244.3.10',
+  'envoy/server': '10.244.4.10',
+} as const
+
+export type PodName = keyof typeof ADDRESS
+
+/** A lab of two node proxies, with room for an Envoy at either end. */
+export class InteropLab {
+  readonly mesh: MeshLab
+  readonly #test: Test
+  readonly #folder: string
+
+  constructor(test: Test, mesh: MeshLab, folder: string) {
+    this.#test = test
+    this.mesh = mesh
+    this.#folder = folder
+  }
+
+  namespace(pod: PodName): NetworkNamespace {
+    return this.mesh.network.namespace(namespaceOf(this.mesh.topology, pod))
+  }
+
+  /** An application in a pod, until the end of the test. */
+  app(pod: PodName, port: number, t: Test = this.#test): TestApp {
+    const app = new TestApp(this.namespace(pod), ADDRESS[pod], port)
+    t.teardown(() => app[Symbol.dispose]())
+    return app
+  }
+
+  /** An Envoy in a pod, until the end of the test. */
+  async envoy(pod: PodName, config: Json, logLevels?: string): Promise<EnvoyProcess> {
+    const options = { namespace: this.namespace(pod), config, folder: this.#folder }
+    const envoy = await EnvoyProcess.start({ ...options, ...(logLevels === undefined ? {} : { logLevels }) })
+    this.#test.teardown(() => envoy.stop())
+    return envoy
+  }
+
+  /** A certificate of the lab's own CA, as files. */
+  async credentials(id: Partial<SpiffeId> = {}): Promise<TlsFiles> {
+    return this.#write(await loadCa(this.mesh.state.certs), id)
+  }
+
+  /** The same names under a root that nobody trusts; the lab's root is believed. */
+  async rogueCredentials(): Promise<TlsFiles> {
+    const { roots } = await this.credentials()
+    return { ...(await this.#write(await createInMemoryCa(), {})), roots }
+  }
+
+  async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<TlsFiles>> {
+    const full = { trustDomain: 'cluster.local', namespace: 'envoy', serviceAccount: 'client', ...id }
+    const svid = await new CertificateAuthority(material).issueSvid(full, CERTIFICATE_SECONDS)
+    const base = join(this.#folder, Math.random().toString(36).slice(2))
+    const files = { chain: `${base}.chain.pem`, key: `${base}.key`, roots: `${base}.roots.pem` }
+    await writeFile(files.chain, svid.certificateChain.join(''))
+    await writeFile(files.key, exportPrivateKeyPem(svid), { mode: 0o600 })
+    await writeFile(files.roots, svid.roots.join(''))
+    return files
+  }
+}
+
+/** Starts the lab; it ends with the test. */
+export async function startInteropLab(t: Test, options: LabOptions = {}): Promise<InteropLab> {
+  const manifests = new URL('./mesh', import.meta.url).pathname
+  const mesh = await startLab({ manifests, ...options })
+  t.teardown(() => mesh.close())
+  const folder = join(mesh.state.certs, 'envoy')
+  await mkdir(folder, { mode: 0o700 })
+  return new InteropLab(t, mesh, folder)
+}
+
+const CERTIFICATE_SECONDS = 3600

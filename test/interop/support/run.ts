@@ -1,0 +1,25 @@
+// `npm run test:interop`: installs the other mesh's proxy, while there is still
+// a network to fetch it from, and then runs the tests in namespaces of their
+// own. Without it nothing can be said: a failure under CI=true, a notice elsewhere.
+import { spawnSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import { ENVOY_VERSION } from './envoy-binary.ts'
+import { installEnvoy } from './install-envoy.ts'
+
+const ROOT = resolve(import.meta.dirname, '../../..')
+
+try {
+  process.stdout.write(`Envoy ${ENVOY_VERSION}: ${await installEnvoy()}\n`)
+  const argv = process.argv.slice(2)
+  const patterns = argv.length > 0 ? argv : ['test/interop/**/*.test.ts']
+  const { status, error } = spawnSync(process.execPath, ['scripts/test.ts', ...patterns], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  })
+  if (error !== undefined) throw error
+  process.exitCode = status ?? 1
+} catch (error) {
+  const why = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`interop tests not run: Envoy ${ENVOY_VERSION} cannot be had. ${why}\n`)
+  process.exitCode = process.env['CI'] === 'true' ? 1 : 0
+}

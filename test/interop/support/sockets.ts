@@ -1,0 +1,54 @@
+import { once } from 'node:events'
+import { createServer, Socket } from 'node:net'
+import { listenTcp, type NetworkNamespace, openTcpSocket } from '../../../src/linux/index.ts'
+
+/** An application of a pod, played by the test: it gets each connection, unread, and half-open. */
+export class TestApp implements Disposable {
+  readonly #server
+  readonly #sockets = new Set<Socket>()
+  readonly #unclaimed: Socket[] = []
+  readonly #claims: ((socket: Socket) => void)[] = []
+
+  constructor(namespace: NetworkNamespace, address: string, port: number) {
+    const { fd } = namespace.run(() => listenTcp({ address, port }))
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      socket.on('error', ignore)
+      this.#sockets.add(socket)
+      const claim = this.#claims.shift()
+      if (claim === undefined) this.#unclaimed.push(socket)
+      else claim(socket)
+    })
+    this.#server.listen({ fd })
+  }
+
+  /** Connections so far, claimed or not. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** The next connection. */
+  accept(): Promise<Socket> {
+    const socket = this.#unclaimed.shift()
+    if (socket !== undefined) return Promise.resolve(socket)
+    return new Promise((resolve) => this.#claims.push(resolve))
+  }
+
+  [Symbol.dispose](): void {
+    this.#server.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+/** A client program's connection out of a namespace, half-open; resolves when it is connected. */
+export async function dialIn(namespace: NetworkNamespace, host: string, port: number): Promise<Socket> {
+  const fd = namespace.run(() => openTcpSocket({ family: 4 }))
+  // Reading must not begin before the connect.
+  const options: object = { fd, readable: true, writable: true, manualStart: true, allowHalfOpen: true }
+  const socket = new Socket(options).connect({ host, port })
+  socket.pause()
+  await once(socket, 'connect')
+  socket.on('error', ignore)
+  return socket
+}
+
+function ignore(): void {}
