@@ -95,3 +95,33 @@ t.test('anchors cannot be made to fill the memory', async (t) => {
       .join(', ')}]\n`
   t.match(problems(bomb), [/^error a.yaml:1:1: not usable YAML: .*[Rr]esource exhaustion/])
 })
+
+t.test('a policy of a mistyped kind, version or namespace is an error, not a mesh without it', async (t) => {
+  const kind = policyYaml('{}').replace('kind: AuthorizationPolicy', 'kind: AuthorizationPolcy')
+  t.match(problems(kind), [/^error a.yaml:3:1: kind: .*AuthorizationPolcy is no policy that is known here/])
+  for (const apiVersion of [
+    'security.istio.io/v1alpha1',
+    'security.istio.io',
+    'v1',
+    'secruity.istio.io/v1',
+  ]) {
+    const version = policyYaml('{}').replace('security.istio.io/v1', apiVersion)
+    t.match(problems(version), [/^error .*is no policy that is known here/], apiVersion)
+  }
+  t.match(problems(policyYaml('{}', '{name: p, namepsace: foo}')), [
+    /^error .*metadata.namepsace: unknown field/,
+  ])
+  t.match(problems('apiVersion: v1\nkind: Pod\nmetadata: {name: a, lables: {app: a}}\nspec: {}\n'), [
+    /^error .*metadata.lables: unknown field/,
+  ])
+  const l7 = policyYaml('{}').replace('AuthorizationPolicy', 'RequestAuthentication')
+  t.match(problems(l7), [/^warning .*has no effect/])
+})
+
+t.test('a file that is no YAML at all has a bounded number of problems', async (t) => {
+  for (const text of ['{a: '.repeat(5000), '['.repeat(20_000), 'x: y: z\n---\n'.repeat(1000)]) {
+    const found = problems(text)
+    t.equal(found.length, 101)
+    t.match(found.at(-1), /^error a.yaml: \d+ problems more/)
+  }
+})

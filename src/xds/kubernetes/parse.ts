@@ -29,7 +29,7 @@ export function parseFile(file: string, text: string): ParsedFile {
     if (!('contents' in document)) continue
     readDocument(document, parsed)
   }
-  return { objects: parsed.objects, problems: parsed.problems }
+  return { objects: parsed.objects, problems: firstOf(parsed.problems) }
 }
 
 interface Mutable {
@@ -43,6 +43,12 @@ type Path = readonly PropertyKey[]
 
 /** Kinds that belong to a mesh but carry nothing that we need to read. */
 const TOLERATED_KINDS: ReadonlySet<string> = new Set(['v1/ServiceAccount'])
+/** Asks for tokens in requests: a waypoint's business. */
+const L7_KIND = 'RequestAuthentication'
+/** Of another group or version they are meant all the same: with a warning only, what they deny would be allowed. */
+const POLICY_KINDS: ReadonlySet<string> = new Set(['AuthorizationPolicy', 'PeerAuthentication'])
+/** Of one file; a file that is no YAML at all has one for every few bytes. Entries. */
+const MAX_PROBLEMS = 100
 
 const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   string,
@@ -56,6 +62,20 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['security.istio.io/v1/PeerAuthentication', peerAuthenticationSchema],
   ['security.istio.io/v1beta1/PeerAuthentication', peerAuthenticationSchema],
 ])
+
+/** The errors among them first when there are too many: they decide whether the file is used. */
+function firstOf(problems: readonly FileProblem[]): readonly FileProblem[] {
+  if (problems.length <= MAX_PROBLEMS) return problems
+  const ranked = [...problems].sort((a, b) => rank(a) - rank(b)).slice(0, MAX_PROBLEMS)
+  const [first] = ranked
+  if (first === undefined) return []
+  const message = `${problems.length - MAX_PROBLEMS} problems more`
+  return [...ranked, { ...first, line: undefined, column: undefined, field: '', message }]
+}
+
+function rank({ severity }: FileProblem): number {
+  return severity === 'error' ? 0 : 1
+}
 
 function readDocument(document: Document, into: Mutable): void {
   if (document.errors.length > 0) {
@@ -98,8 +118,13 @@ function readObject(value: unknown, path: Path, document: Document, into: Mutabl
   const schema = SCHEMAS.get(type)
   if (schema === undefined) {
     const known = [...SCHEMAS.keys(), ...TOLERATED_KINDS].join(', ')
-    const message = `${type} is not read here and has no effect; read are ${known}`
-    into.problems.push(problemAt(document, [...path, 'kind'], into, 'warning', message))
+    const isPolicy =
+      (apiVersion.startsWith('security.istio.io/') && kind !== L7_KIND) || POLICY_KINDS.has(kind)
+    const message = isPolicy
+      ? `${type} is no policy that is known here; check apiVersion and kind, read are ${known}`
+      : `${type} is not read here and has no effect; read are ${known}`
+    const severity = isPolicy ? 'error' : 'warning'
+    into.problems.push(problemAt(document, [...path, 'kind'], into, severity, message))
     return
   }
   validate(schema, value, path, document, into)
@@ -121,7 +146,7 @@ function validate(
     const at = [...path, ...issue.path]
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
-        const message = 'unknown field; check its spelling: an unknown field of a policy is refused'
+        const message = 'unknown field; check its spelling: ignored, it could allow what it was meant to deny'
         into.problems.push(problemAt(document, [...at, key], into, 'error', message))
       }
     } else {

@@ -43,7 +43,18 @@ const ownerReference = z
   .object({ kind: z.string(), name: z.string(), controller: z.boolean().nullish() })
   .transform(({ kind, name, controller }) => ({ kind, name, controller: controller ?? false }))
 
+/** What the API server and its clients write into metadata besides; nothing here depends on it. */
+const bookkeeping = z.unknown().optional()
+
 const metaFields = {
+  uid: bookkeeping,
+  resourceVersion: bookkeeping,
+  generation: bookkeeping,
+  generateName: bookkeeping,
+  selfLink: bookkeeping,
+  finalizers: bookkeeping,
+  managedFields: bookkeeping,
+  deletionGracePeriodSeconds: bookkeeping,
   labels: stringMap,
   annotations: stringMap,
   creationTimestamp: z.string().nullish(),
@@ -51,9 +62,13 @@ const metaFields = {
   ownerReferences: z.array(ownerReference).nullish(),
 }
 
-/** Metadata of an object that lives in a namespace. Other fields than ours are Kubernetes' own and left alone. */
+/**
+ * Metadata of an object that lives in a namespace. Kubernetes has no other
+ * fields than these: a strange one is a slip, and a policy whose `namespace`
+ * is mistyped would hold in `default`, where nobody needs it.
+ */
 export const namespacedMeta = z
-  .object(
+  .strictObject(
     { name: dnsSubdomain, namespace: dnsLabel.nullish(), ...metaFields },
     { error: 'expected metadata with a name' },
   )
@@ -61,7 +76,7 @@ export const namespacedMeta = z
 
 /** Metadata of an object that lives in no namespace. */
 export const clusterMeta = z
-  .object({ name: dnsLabel, ...metaFields }, { error: 'expected metadata with a name' })
+  .strictObject({ name: dnsLabel, ...metaFields }, { error: 'expected metadata with a name' })
   .transform((meta) => toMeta(meta, ''))
 
 interface RawMeta {
