@@ -1,16 +1,18 @@
 import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
 import { MeshStore } from '../mesh/index.ts'
 import { ConnectionTelemetry, createMetrics, type Logger, type Metrics } from '../telemetry/index.ts'
 import { startAdminServer } from './admin-server.ts'
 import { type Config, describeConfig } from './config.ts'
 import { type ControlPlane, connectControlPlane } from './control-plane.ts'
+import { type DnsDependencies, watchResolvConf } from './dns/index.ts'
 import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
 import { explain } from './explain.ts'
 import type { BoundHttpServer } from './http-server.ts'
 import { dedicatedWorkload, nodePods, type Workloads, withOwnWorkload } from './pods.ts'
 import { policyLog } from './policy-log.ts'
-import { proxySettings } from './proxy-settings.ts'
+import { dnsSettings, proxySettings } from './proxy-settings.ts'
 import { Readiness, type ReadinessTask } from './readiness.ts'
 import { startReadinessServer } from './readiness-server.ts'
 import { startStatsServer } from './stats-server.ts'
@@ -130,8 +132,24 @@ function sharedDependencies(
     onHostnameUsed: metrics.onDemandDns,
     random: Math.random,
     demand: control.demand,
+    dns: dnsDependencies(config, logger, metrics),
     lookup: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),
   }
+}
+
+/** Questions that the mesh has no answer to go where those of the proxy itself go. */
+function dnsDependencies(config: Config, logger: Logger, metrics: Metrics): DnsDependencies | undefined {
+  const resolvConf = watchResolvConf({
+    read: () => readFileSync('/etc/resolv.conf', 'utf8'),
+    now: () => performance.now(),
+  })
+  const { nameservers, search } = resolvConf.current()
+  const settings = dnsSettings(config, search)
+  if (settings === undefined) return undefined
+  const log = logger.scope('dns')
+  if (nameservers.length === 0)
+    log.warn('/etc/resolv.conf names no name server: only names of the mesh are answered')
+  return { settings, resolvConf, metrics: metrics.dns, log }
 }
 
 function createWorkloads(

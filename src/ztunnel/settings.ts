@@ -11,7 +11,11 @@ export interface ProxySettings {
     readonly outbound: number
     readonly inboundPlaintext: number
     readonly inboundHbone: number
+    /** UNSTABLE_ENABLE_SOCKS5; undefined: off. */
+    readonly socks5?: number | undefined
   }
+  /** ENABLE_PROXY: false leaves the DNS proxy alone. */
+  readonly proxyEnabled: boolean
   /** ENABLE_ORIG_SRC: whether applications see the client's address. */
   readonly originalSource: 'required' | 'auto' | 'never'
   readonly keepAlive: KeepAliveOptions | undefined
@@ -33,5 +37,5 @@ export interface ProxySettings {
 
 /** Ports that no tunnel may end at: the proxy's own. */
 export function illegalPorts(settings: ProxySettings): ReadonlySet<number> {
-  return new Set(Object.values(settings.ports))
+  return new Set(Object.values(settings.ports).filter((port) => port !== undefined))
 }

@@ -27,6 +27,7 @@ export const TEST_SETTINGS: ProxySettings = {
   network: '',
   bindAddress: '127.0.0.1',
   ports: { outbound: 15_001, inboundPlaintext: 15_006, inboundHbone: 15_008 },
+  proxyEnabled: true,
   originalSource: 'never',
   keepAlive: undefined,
   userTimeoutMs: undefined,

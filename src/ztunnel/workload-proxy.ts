@@ -18,6 +18,7 @@ import {
 import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
 import { ConnectionLimit } from './connection-limit.ts'
 import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
+import { type DnsDependencies, DnsProxy } from './dns/index.ts'
 import { errorText, ProxyError } from './errors.ts'
 import type { ConnectionHandler } from './handler.ts'
 import { HboneAcceptor } from './hbone-acceptor.ts'
@@ -26,10 +27,11 @@ import { hboneHandler } from './inbound-hbone.ts'
 import { type InboundDependencies, passthroughHandler } from './inbound-passthrough.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import type { Demand } from './on-demand.ts'
-import { outboundHandler } from './outbound.ts'
+import { type OutboundDependencies, outboundHandler } from './outbound.ts'
 import type { VerdictListener } from './policy-log.ts'
 import type { ProxySettings } from './settings.ts'
 import type { SocketFactory } from './socket-factory.ts'
+import { socks5Handler } from './socks5/index.ts'
 
 /** What the proxies of all workloads share. */
 export interface SharedDependencies {
@@ -46,11 +48,21 @@ export interface SharedDependencies {
   readonly lookup: (hostname: string) => Promise<readonly string[]>
   /** For what the mesh does not hold yet; absent when it holds all there is. */
   readonly demand?: Demand | undefined
+  /** The DNS proxies'; absent when there are none. */
+  readonly dns?: DnsDependencies | undefined
+}
+
+/** One port of a workload. */
+interface Listening {
+  readonly port: number
+  readonly component: 'inbound' | 'outbound' | 'socks5'
+  /** Default: that of the settings. */
+  readonly address?: string
 }
 
 /**
- * The node proxy of one workload: its three capture ports, its pool of tunnels
- * and its live connections. Binds in `create`, serves from `run` on.
+ * The node proxy of one workload: its DNS, its three capture ports, its pool of
+ * tunnels and its live connections. Binds in `create`, serves from `run` on.
  */
 export class WorkloadProxy {
   readonly local: LocalWorkload
@@ -62,6 +74,7 @@ export class WorkloadProxy {
   readonly #pool: HbonePool
   readonly #acceptor: HboneAcceptor
   readonly #listeners: CaptureListener[] = []
+  #dns: DnsProxy | undefined
   readonly #unsubscribe: () => void
 
   private constructor(
@@ -114,7 +127,8 @@ export class WorkloadProxy {
   }
 
   async run(): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.run()))
+    await Promise.all([this.#dns?.run(), ...this.#listeners.map((listener) => listener.run())])
+    if (!this.#shared.settings.proxyEnabled) return
     // Asked for now, so that the first connection does not wait for the CA.
     void this.#prefetch()
   }
@@ -126,7 +140,7 @@ export class WorkloadProxy {
   /** Refuses what is new, says GOAWAY, and lets what is open finish. */
   async drain(): Promise<void> {
     for (const listener of this.#listeners) listener.close()
-    await this.#acceptor.drain()
+    await Promise.all([this.#dns?.drain(), this.#acceptor.drain()])
     // Those that were accepted before may still be on their way to a tunnel.
     await this.#handling.idle()
     await this.#pool.drain()
@@ -136,6 +150,7 @@ export class WorkloadProxy {
   close(reason: Error = new ProxyError('drained', 'connection closed due to connection drain')): void {
     this.#unsubscribe()
     for (const listener of this.#listeners) listener.close()
+    this.#dns?.close()
     this.#tracker.close(reason)
     this.#acceptor.close()
     this.#pool.close()
@@ -143,7 +158,7 @@ export class WorkloadProxy {
 
   #bindHbone(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
     const { settings } = this.#shared
-    this.#listen(sockets, settings.ports.inboundHbone, 'inbound', (captured) =>
+    this.#listen(sockets, { port: settings.ports.inboundHbone, component: 'inbound' }, (captured) =>
       this.#acceptor.accept(captured),
     )
     const [local, tracker, pool] = [this.local, this.#tracker, this.#pool]
@@ -151,9 +166,9 @@ export class WorkloadProxy {
     return hboneHandler({ ...this.#shared, local, sockets, tracker, pool, transparent: false })
   }
 
-  /** Opens the three listeners and returns the handler of HBONE requests. */
+  /** Opens all that a captured workload has, in Istio's order, and returns the handler of HBONE requests. */
   #bind(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
-    const { settings } = this.#shared
+    const { dns, mesh, random } = this.#shared
     const common = {
       ...this.#shared,
       local: this.local,
@@ -162,36 +177,54 @@ export class WorkloadProxy {
       pool: this.#pool,
     }
     try {
-      const hbone = this.#listen(sockets, settings.ports.inboundHbone, 'inbound', (captured) =>
-        this.#acceptor.accept(captured),
-      )
-      const inbound: InboundDependencies = { ...common, transparent: hbone.transparent }
-      const plaintext = passthroughHandler(inbound)
-      this.#listen(sockets, settings.ports.inboundPlaintext, 'inbound', plaintext)
-      const outbound = outboundHandler(common)
-      this.#listen(sockets, settings.ports.outbound, 'outbound', outbound)
-      return hboneHandler(inbound)
+      if (dns !== undefined) this.#dns = DnsProxy.create({ ...dns, mesh, random, local: this.local, sockets })
+      const transparent = this.#shared.settings.proxyEnabled && this.#bindCapture(common)
+      return hboneHandler({ ...common, transparent })
     } catch (error) {
+      this.#dns?.close()
       for (const listener of this.#listeners) listener.close()
       throw error
     }
   }
 
+  /** The capture ports; returns whether clients' addresses can be used towards the application. */
+  #bindCapture(common: Omit<InboundDependencies, 'transparent'> & OutboundDependencies): boolean {
+    const { sockets, local, telemetry } = common
+    const { ports } = this.#shared.settings
+    const { transparent } = this.#listen(
+      sockets,
+      { port: ports.inboundHbone, component: 'inbound' },
+      (captured) => this.#acceptor.accept(captured),
+    )
+    const plaintext = passthroughHandler({ ...common, transparent })
+    this.#listen(sockets, { port: ports.inboundPlaintext, component: 'inbound' }, plaintext)
+    const outbound = outboundHandler(common)
+    this.#listen(sockets, { port: ports.outbound, component: 'outbound' }, outbound)
+    if (ports.socks5 !== undefined) {
+      const dns = this.#dns
+      const lookup = dns === undefined ? undefined : (name: string) => dns.lookup(name)
+      const handle = socks5Handler({ local, telemetry, lookup, outbound })
+      // Whoever reaches it speaks as the workload: its own applications only.
+      this.#listen(sockets, { port: ports.socks5, component: 'socks5', address: '127.0.0.1' }, handle)
+    }
+    return transparent
+  }
+
   #listen(
     sockets: SocketFactory,
-    port: number,
-    direction: Direction,
+    { port, component, address = this.#shared.settings.bindAddress }: Listening,
     handle: ConnectionHandler<CapturedSocket> | ((captured: CapturedSocket) => Promise<void>),
   ): CaptureListener {
     const { settings, metrics, log } = this.#shared
-    const address = settings.bindAddress
+    const direction = component === 'inbound' ? 'inbound' : 'outbound'
+    // HBONE has its own PINGs, and a SOCKS client is on this machine; the other two rely on the kernel's keepalive.
+    const captured = port === settings.ports.outbound || port === settings.ports.inboundPlaintext
     const listener = CaptureListener.create({
       sockets,
       address,
       port,
       transparent: settings.originalSource,
-      // HBONE has its own PINGs; the other two rely on the kernel's keepalive.
-      liveness: port === settings.ports.inboundHbone ? undefined : settings,
+      liveness: captured ? settings : undefined,
       onConnection: (captured) => {
         metrics.socketOpened(direction)
         captured.socket.once('close', () => metrics.socketClosed(direction))
@@ -210,7 +243,7 @@ export class WorkloadProxy {
     })
     log.info('listener established', {
       address: formatSocketAddress({ address, port }),
-      component: direction === 'outbound' ? 'outbound' : 'inbound',
+      component,
       transparent: listener.transparent,
       workload: `${this.local.info.namespace}/${this.local.info.name}`,
     })

@@ -13,14 +13,18 @@ import type { DnsAddress, DnsSettings } from './settings.ts'
 import { TcpServer } from './tcp-server.ts'
 import { type DnsServer, type DnsServerOptions, UdpServer } from './udp-server.ts'
 
-export interface DnsProxyOptions {
-  readonly mesh: MeshView
-  readonly local: LocalWorkload
-  readonly sockets: SocketFactory
+/** What the DNS proxies of all workloads share. */
+export interface DnsDependencies {
   readonly settings: DnsSettings
   readonly resolvConf: ResolvConfSource
   readonly metrics: DnsMetrics
   readonly log: ScopedLogger
+}
+
+export interface DnsProxyOptions extends DnsDependencies {
+  readonly mesh: MeshView
+  readonly local: LocalWorkload
+  readonly sockets: SocketFactory
   readonly random: () => number
   /** Port of the name servers. Default 53. */
   readonly nameServerPort?: number
