@@ -1,14 +1,9 @@
+import type { Test } from 'tap'
 import { httpGetIn } from '../../src/lab/http-probe.ts'
 import { type LabOptions, startLab } from '../../src/lab/mesh-lab.ts'
 
-/** Assertions of tap that are used here. */
-interface Assertions {
-  equal(found: unknown, wanted: unknown, message?: string): unknown
-  match(found: unknown, pattern: unknown, message?: string): unknown
-}
-
 /** Starts a lab where there is no IPv6 and makes each kind of connection that does without. */
-export async function worksOverIpv4(t: Assertions, options: LabOptions): Promise<void> {
+export async function worksOverIpv4(t: Test, options: LabOptions): Promise<void> {
   await using lab = await startLab(options)
   const hbone = await lab.get('foo/sleep', { to: 'bar-1/httpbin', by: 'service', port: 'http' })
   t.match(hbone, { ok: true, status: 200 }, 'from a pod to a service, by identity')
