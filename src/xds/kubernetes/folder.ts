@@ -1,8 +1,9 @@
-import type { BigIntStats, Dirent } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import type { Dirent } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { fingerprintOf, type KnownFile, readIfChanged } from './known-file.ts'
 import type { KubernetesObject, KubernetesObjects } from './objects.ts'
-import { type ParsedFile, type ParsedObject, parseFile } from './parse.ts'
+import type { ParsedObject } from './parse.ts'
 import type { FileProblem } from './problem.ts'
 
 /** What a folder says at one moment. */
@@ -35,8 +36,6 @@ export interface FileState {
   readonly objects: number
 }
 
-/** Larger files are refused: a mesh of ten thousand pods written out in full is about 20 MB. Bytes. */
-export const MAX_FILE_BYTES = 64 * 1024 * 1024
 /** Deeper folders are refused; guards against a loop of mounts. */
 const MAX_DEPTH = 32
 
@@ -78,17 +77,21 @@ export class Folder {
     }
     if (!changed) return false
     this.#files = next
-    this.#snapshot = buildSnapshot([...next.values()])
+    this.#snapshot = buildSnapshot([...next.values()], this.#snapshot)
     return true
   }
-}
 
-interface KnownFile {
-  readonly file: string
-  readonly fingerprint: string
-  /** The last content without an error. */
-  readonly good: ParsedFile | undefined
-  readonly latest: ParsedFile
+  /** Whether `scan` may find something else than it last did. Reads no file. Fails as `scan` does. */
+  async differs(): Promise<boolean> {
+    const found = await listFiles(this.#directory)
+    if (found.length !== this.#files.size) return true
+    for (const file of found) {
+      const known = this.#files.get(file)
+      const stats = await stat(join(this.#directory, file), { bigint: true }).catch(() => undefined)
+      if (stats === undefined || known?.fingerprint !== fingerprintOf(stats)) return true
+    }
+    return false
+  }
 }
 
 const NO_OBJECTS: KubernetesObjects = {
@@ -115,61 +118,23 @@ async function listFiles(directory: string, depth = 0): Promise<string[]> {
     const path = join(directory, entry.name)
     if (entry.isDirectory()) {
       for (const inner of await listFiles(path, depth + 1)) found.push(join(entry.name, inner))
-    } else if (isYaml(entry)) found.push(relative(directory, path))
+    } else if (isYaml(entry) || (await isLinkToFolder(entry, path))) found.push(relative(directory, path))
   }
   return found.sort()
 }
 
+/** The names that kubectl reads; JSON is YAML. */
 function isYaml(entry: Dirent): boolean {
-  return (entry.isFile() || entry.isSymbolicLink()) && /\.ya?ml$/.test(entry.name)
+  return (entry.isFile() || entry.isSymbolicLink()) && /\.(ya?ml|json)$/i.test(entry.name)
 }
 
-async function readIfChanged(
-  directory: string,
-  file: string,
-  known: KnownFile | undefined,
-): Promise<KnownFile | undefined> {
-  const path = join(directory, file)
-  try {
-    const stats = await stat(path, { bigint: true })
-    if (stats.isDirectory()) return undefined
-    const fingerprint = fingerprintOf(stats)
-    if (known?.fingerprint === fingerprint) return known
-    if (stats.size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes: split it`)
-    return withLatest(file, fingerprint, parseFile(file, await readFile(path, 'utf8')), known)
-  } catch (cause) {
-    // Deleted between listing and reading: gone, unlike one that is there but cannot be read.
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
-    const message = `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
-    const problem: FileProblem = {
-      severity: 'error',
-      file,
-      line: undefined,
-      column: undefined,
-      field: '',
-      message,
-    }
-    const fingerprint = `unreadable ${message}`
-    if (known?.fingerprint === fingerprint) return known
-    return withLatest(file, fingerprint, { objects: [], problems: [problem] }, known)
-  }
+/** Listed so that it is reported: what lies behind would else be missing in silence. */
+async function isLinkToFolder(entry: Dirent, path: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return false
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false
 }
 
-function fingerprintOf(stats: BigIntStats): string {
-  return `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`
-}
-
-function withLatest(
-  file: string,
-  fingerprint: string,
-  latest: ParsedFile,
-  known: KnownFile | undefined,
-): KnownFile {
-  const failed = latest.problems.some(({ severity }) => severity === 'error')
-  return { file, fingerprint, latest, good: failed ? known?.good : latest }
-}
-
-function buildSnapshot(files: readonly KnownFile[]): FolderSnapshot {
+function buildSnapshot(files: readonly KnownFile[], previous: FolderSnapshot): FolderSnapshot {
   const problems: FileProblem[] = []
   const states: FileState[] = []
   const parsed: ParsedObject[] = []
@@ -179,10 +144,43 @@ function buildSnapshot(files: readonly KnownFile[]): FolderSnapshot {
     const state = good === latest ? 'current' : good === undefined ? 'refused' : 'stale'
     states.push({ file, state, objects: good?.objects.length ?? 0 })
   }
+  const refused = states.find(({ state }) => state === 'refused')
+  if (refused !== undefined) parsed.push(...missing(previous, parsed, refused.file, problems))
   const objects = byKind(parsed, problems)
-  const complete = states.every(({ state }) => state !== 'refused')
   const places = new Map<KubernetesObject, ObjectPlace>(parsed.map((entry) => [entry.object, entry]))
-  return { objects, problems, files: states, complete, locate: (object) => places.get(object) }
+  return {
+    objects,
+    problems,
+    files: states,
+    complete: refused === undefined,
+    locate: (object) => places.get(object),
+  }
+}
+
+/**
+ * What was there before and is in no file now. While some file has never been
+ * read well it may stand in that one: a policy that moves to another file, or
+ * whose file is renamed, must not be lifted by a slip made on the way.
+ */
+function missing(
+  previous: FolderSnapshot,
+  parsed: readonly ParsedObject[],
+  refused: string,
+  problems: FileProblem[],
+): ParsedObject[] {
+  const present = new Set(parsed.map(({ object }) => idOf(object)))
+  const kept: ParsedObject[] = []
+  for (const objects of Object.values(previous.objects)) {
+    for (const object of objects.values()) {
+      const place = previous.locate(object)
+      if (place === undefined || present.has(idOf(object))) continue
+      kept.push({ object, ...place })
+      const message = `${idOf(object)} is not here any more; it stays in force until ${refused} can be read`
+      const { file, line, column } = place
+      problems.push({ severity: 'warning', file, line, column, field: '', message })
+    }
+  }
+  return kept
 }
 
 /** The first file in order of name wins an object that two files define. */
@@ -190,7 +188,7 @@ function byKind(parsed: readonly ParsedObject[], problems: FileProblem[]): Kuber
   const first = new Map<string, ParsedObject>()
   for (const entry of parsed) {
     const { kind, metadata } = entry.object
-    const id = `${kind} ${keyOf(entry.object)}`
+    const id = idOf(entry.object)
     const earlier = first.get(id)
     if (earlier === undefined) {
       first.set(id, entry)
@@ -223,6 +221,10 @@ function collect(all: readonly KubernetesObject[]): KubernetesObjects {
     authorizationPolicies: pick('AuthorizationPolicy'),
     peerAuthentications: pick('PeerAuthentication'),
   }
+}
+
+function idOf(object: KubernetesObject): string {
+  return `${object.kind} ${keyOf(object)}`
 }
 
 function keyOf({ kind, metadata }: KubernetesObject): string {

@@ -128,3 +128,83 @@ t.test('a mounted ConfigMap changes all its files at once through one symbolic l
   await rename(join(root, '..data_tmp'), join(root, '..data'))
   await w.until((now) => names(now) === 'foo/b')
 })
+
+t.test('what moves into a file with an error stays in force until that can be read', async (t) => {
+  const dir = t.testdir({ 'a.yaml': podYaml('a'), 'b.yaml': podYaml('b') })
+  const w = await watched(t, dir)
+  await writeFile(join(dir, '.c'), podYaml('a').replace('10.0.0.1', 'nonsense'))
+  await rename(join(dir, '.c'), join(dir, 'c.yaml'))
+  await unlink(join(dir, 'a.yaml'))
+  await w.until((now) => now.files.some(({ file }) => file === 'c.yaml'))
+  await w.until((now) => !now.files.some(({ file }) => file === 'a.yaml'))
+  t.equal(names(w.snapshot()), 'foo/a foo/b')
+  t.match(
+    problems(w.snapshot()).join('\n'),
+    /a.yaml:2:1: Pod foo\/a is not here any more; it stays .* c.yaml/,
+  )
+  t.equal(w.snapshot().complete, false)
+  await writeFile(join(dir, 'b.yaml'), podYaml('b2'))
+  await w.until((now) => names(now) === 'foo/a foo/b foo/b2')
+  await writeFile(join(dir, 'c.yaml'), podYaml('a4'))
+  await w.until((now) => names(now) === 'foo/a4 foo/b2')
+  t.strictSame(problems(w.snapshot()), [])
+})
+
+t.test('a file that was cut to nothing keeps what it held; deleting it does not', async (t) => {
+  const dir = t.testdir({ 'a.yaml': podYaml('a'), 'b.yaml': podYaml('b'), 'empty.yaml': '' })
+  const w = await watched(t, dir)
+  t.strictSame(problems(w.snapshot()), [])
+  await writeFile(join(dir, 'a.yaml'), '')
+  await w.until((now) => now.problems.length > 0)
+  t.strictSame(problems(w.snapshot()), ['a.yaml: is empty; delete the file to withdraw what it held'])
+  t.equal(names(w.snapshot()), 'foo/a foo/b')
+  await unlink(join(dir, 'a.yaml'))
+  await w.until((now) => names(now) === 'foo/b')
+})
+
+t.test(
+  'links to folders, to devices and to nothing are reported, not passed over or read for ever',
+  async (t) => {
+    const root = t.testdir({
+      mesh: { 'A.YAML': podYaml('a'), 'b.json': '{}' },
+      other: { 'p.yaml': podYaml('p') },
+    })
+    const dir = join(root, 'mesh')
+    await symlink('../other', join(dir, 'policies'))
+    await symlink('/dev/zero', join(dir, 'zero.yaml'))
+    await symlink('/nowhere', join(dir, 'nowhere.yaml'))
+    await symlink('/nowhere', join(dir, 'unrelated'))
+    const snapshot = await loadFolder(dir)
+    t.equal(names(snapshot), 'foo/a')
+    t.equal(snapshot.complete, false)
+    t.match(problems(snapshot), [
+      /^b.json:1:1: kind: expected text/,
+      /^nowhere.yaml: cannot be read: ENOENT/,
+      'policies: is a link to a folder, which is not followed: put the folder itself here, or links to its files',
+      'zero.yaml: is no regular file',
+    ])
+  },
+)
+
+t.test('a periodic look does not take a half written file for the whole', async (t) => {
+  const dir = t.testdir({ 'a.yaml': podYaml('a') + podYaml('b') })
+  const seen: string[] = []
+  const alive = setInterval(() => {}, 1000)
+  const watch = await watchFolder(dir, {
+    debounceMs: 200,
+    rescanMs: 1,
+    onChange: (now) => seen.push(names(now)),
+  })
+  t.teardown(async () => {
+    clearInterval(alive)
+    await watch.close()
+  })
+  await writeFile(join(dir, 'a.yaml'), podYaml('a'))
+  // Long enough for several looks, short beside the quiet time.
+  await new Promise((resolve) => setTimeout(resolve, 40))
+  await writeFile(join(dir, 'a.yaml'), podYaml('a') + podYaml('c'))
+  const deadline = Date.now() + 10_000
+  while (seen.at(-1) !== 'foo/a foo/c' && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  t.strictSame(seen, ['foo/a foo/b', 'foo/a foo/c'])
+})

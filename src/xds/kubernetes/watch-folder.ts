@@ -105,14 +105,26 @@ class FolderWatcher implements FolderWatch {
     clearTimeout(this.#timer)
     if (this.#closed) return
     this.#timer = setTimeout(() => {
+      const settled = this.#firstEventAt !== undefined
       this.#firstEventAt = undefined
-      void this.rescan().then(() => {
+      void (settled ? this.rescan() : this.#look()).then(() => {
         if (this.#watcher === undefined && !this.#closed) this.#watch()
         // An event that came meanwhile has set its own, earlier timer.
         if (this.#firstEventAt === undefined) this.#schedule(this.#options.rescanMs ?? RESCAN_MS)
       })
     }, delayMs)
     this.#timer.unref()
+  }
+
+  /** Between events: a file may be half written just now, so what is new is given the quiet time too. */
+  async #look(): Promise<void> {
+    await this.#scanning
+    try {
+      if (!this.#closed && (await this.#folder.differs())) this.#changed()
+      else this.#lastError = ''
+    } catch (cause) {
+      this.#report(cause)
+    }
   }
 
   async #scan(): Promise<void> {
