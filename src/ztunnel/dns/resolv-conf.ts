@@ -30,7 +30,7 @@ export interface ResolvConfSourceOptions {
 const MAX_NAMESERVERS = 3
 const MAX_TIMEOUT_SECONDS = 30
 const MAX_ATTEMPTS = 5
-/** glibc's own limit since 2.26 is none; six were usual, and more cost look-ups in vain. */
+/** glibc has no limit any more and had six; each domain costs every question some look-ups. */
 const MAX_SEARCH_DOMAINS = 32
 
 /** resolv.conf(5). */
