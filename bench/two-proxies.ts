@@ -1,11 +1,10 @@
 // What two proxies cost: the same measures from a pod to a server directly and
 // through two node proxies (HBONE between two nodes), in turn, in one run.
 // Only the ratio counts: machines differ, and are busy at different times.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { runCommand, spawnIn } from '../src/lab/command.ts'
+import { runCommand } from '../src/lab/command.ts'
 import { startLab } from '../src/lab/mesh-lab.ts'
+import type { NetworkNamespace } from '../src/linux/index.ts'
+import { enterNamespace, startProgram } from './namespace.ts'
 
 interface Path {
   readonly name: string
@@ -37,22 +36,7 @@ const MEASURES: readonly Measure[] = [
   { name: 'connect', port: HTTP_PORT, connections: 32, unit: 'rps' },
 ]
 
-if (process.env['ZTUNNEL_BENCH_NAMESPACE'] === undefined) enterNamespace()
-else await bench(Number(process.argv[2] ?? 3), Number(process.argv[3] ?? 4))
-
-/** Namespaces of its own, as the tests have: nothing here touches the machine's network. */
-function enterNamespace(): void {
-  const root = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
-  const prepare = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"'
-  const again = [process.execPath, ...process.argv.slice(1)]
-  const child = spawn('unshare', [...root, '--net', '--mount', 'sh', '-c', prepare, 'sh', ...again], {
-    stdio: 'inherit',
-    env: { ...process.env, ZTUNNEL_BENCH_NAMESPACE: '1' },
-  })
-  child.on('exit', (code) => {
-    process.exitCode = code ?? 1
-  })
-}
+if (enterNamespace()) await bench(Number(process.argv[2] ?? 3), Number(process.argv[3] ?? 4))
 
 async function bench(rounds: number, seconds: number): Promise<void> {
   await using lab = await startLab()
@@ -61,7 +45,11 @@ async function bench(rounds: number, seconds: number): Promise<void> {
       ? { ...path, host: lab.resolve({ to: 'bar-1/httpbin', by: 'pod', port: 'http' }).host }
       : path,
   )
-  const servers = await Promise.all(paths.map(({ server }) => startServer(lab.network.namespace(server))))
+  const servers = await Promise.all(
+    paths.map(({ server }) =>
+      startProgram(lab.network.namespace(server), 'server.ts', [String(HTTP_PORT), String(TCP_PORT)]),
+    ),
+  )
   try {
     const results = new Map<string, Record<string, number>[]>()
     for (let round = 1; round <= rounds; round++) {
@@ -80,20 +68,8 @@ async function bench(rounds: number, seconds: number): Promise<void> {
   }
 }
 
-type Namespace = Parameters<typeof spawnIn>[0]
-
-async function startServer(namespace: Namespace) {
-  const program = new URL('./load/server.ts', import.meta.url).pathname
-  const child = spawnIn(namespace, process.execPath, [program, String(HTTP_PORT), String(TCP_PORT)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  if (child.stdout === null) throw new Error('the server has no output')
-  await once(createInterface(child.stdout), 'line')
-  return child
-}
-
 async function measureOnce(
-  namespace: Namespace,
+  namespace: NetworkNamespace,
   path: Path,
   { name, port, connections }: Measure,
   seconds: number,
@@ -101,7 +77,7 @@ async function measureOnce(
   const program = new URL('./load/client.ts', import.meta.url).pathname
   const argv = [program, name, path.host, String(port), String(seconds), String(connections)]
   const output = await runCommand(process.execPath, argv, {
-    ...(namespace === undefined ? {} : { namespace }),
+    namespace,
     timeoutMs: (seconds + 20) * 1000,
   })
   return JSON.parse(output)
