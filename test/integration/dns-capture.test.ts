@@ -83,6 +83,9 @@ t.test('a captured pod finds services by name and reaches them', async (t) => {
     async (t) => {
       t.same(await resolve('example.com'), { records: ['192.0.2.7'] })
       t.same(await resolve('nowhere.example.com'), { code: 'ENOTFOUND' })
+      t.same(await resolve('large.example.com'), { records: ['192.0.2.7'] }, 'cut over UDP, whole over TCP')
+      const { body } = await httpGetIn(lab.network.namespace('node-a'), 15_020, '/stats/prometheus')
+      t.match(body, 'request_protocol="tcp"', 'which is captured too')
     },
   )
 

@@ -24,6 +24,6 @@ udp.on('message', (message, from) => udp.send(encode(replyTo(message, 'udp')), f
 const tcp = createServer((socket) => {
   socket.on('error', () => socket.destroy())
   // One question in one segment is all that comes here.
-  socket.once('data', (bytes) => socket.end(streamEncode(replyTo(bytes.subarray(2), 'tcp'))))
+  socket.once('data', (bytes: Buffer) => socket.end(streamEncode(replyTo(bytes.subarray(2), 'tcp'))))
 })
 tcp.listen(53, address, () => udp.bind(53, address, () => process.stdout.write('listening\n')))
