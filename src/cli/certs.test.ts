@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -43,4 +43,10 @@ t.test('wrong arguments are explained', async (t) => {
   await refused(/give either/, '--node', 'n', '--workload', 'a/b')
   await refused(/NAMESPACE\/ACCOUNT/, '--workload', 'a')
   await refused(/90s, 30m, 12h, 7d/, '--node', 'n', '--ttl', '5')
+})
+
+t.test('a token is not signed with a key that no config server has', async (t) => {
+  const dir = join(t.testdir(), 'typo')
+  await t.rejects(certs('token', '--dir', dir, '--node', 'n'), /no .*token-key.pem: --dir must be the folder/)
+  t.notOk(existsSync(dir))
 })

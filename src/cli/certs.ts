@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import type { CaMaterial } from '../identity/index.ts'
@@ -52,6 +53,12 @@ async function issueToken({ dir, trustDomain, node, workload, ttl }: TokenOption
     throw new Error('give either --node NAME or --workload NAMESPACE/ACCOUNT')
   }
   const { TokenIssuer } = await loadIdentity()
+  // A key made on the spot would sign a token that no config server accepts.
+  if (!existsSync(tokenKeyFile(dir))) {
+    throw new Error(
+      `there is no ${tokenKeyFile(dir)}: --dir must be the folder that the config server has as --certs; it makes the key when it first starts, and so does "ztunnel certs init --dir ${dir}"`,
+    )
+  }
   const issuer = await TokenIssuer.loadOrCreate(tokenKeyFile(dir), { trustDomain })
   if (workload !== undefined) return issuer.issueWorkloadToken({ ...workload, ttlSeconds: ttl })
   return issuer.issueNodeToken({ node: node ?? '', ttlSeconds: ttl })
