@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import process from 'node:process'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ListenAddress } from '../config-server/index.ts'
-import type { IdentityLog } from '../identity/index.ts'
+import { type IdentityLog, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../identity/index.ts'
 import type { Logger } from '../telemetry/index.ts'
 
 interface Options {
@@ -125,7 +125,9 @@ function parseTtl(text: string): number {
   if (match?.[1] === undefined || unit === undefined) {
     throw new InvalidArgumentError('it must be a number and a unit: 90s, 30m, 24h, 7d')
   }
-  return Number(match[1]) * unit
+  const seconds = Number(match[1]) * unit
+  if (seconds >= MIN_TTL_SECONDS && seconds <= MAX_TTL_SECONDS) return seconds
+  throw new InvalidArgumentError(`it must be from ${MIN_TTL_SECONDS}s to ${MAX_TTL_SECONDS / 86_400}d`)
 }
 
 function format({ host, port }: ListenAddress): string {

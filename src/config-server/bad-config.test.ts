@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { startConfigServer } from './config-server.ts'
@@ -73,4 +73,23 @@ t.test('a server that cannot start says why and leaves nothing behind', async (t
   await t.rejects(startConfigServer({ configDir: file, certsDir: mesh.certsDir, listen }), {
     code: 'config-unreadable',
   })
+})
+
+t.test('a trust domain that no identity may have is refused at the start', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  await t.rejects(mesh.start({ trustDomain: 'Foo Bar' }), {
+    code: 'settings-invalid',
+    message: /trust domain "Foo Bar" is not/,
+  })
+})
+
+t.test('keys that others can read are told of at the start', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  await (await mesh.start()).close()
+  for (const name of ['ca-key.pem', 'token-key.pem']) await chmod(join(mesh.certsDir, name), 0o644)
+  const warnings: string[] = []
+  const nothing = () => {}
+  const warn = (_fields: object, message: string) => void warnings.push(message)
+  await mesh.start({ log: { debug: nothing, info: nothing, warn, error: nothing } })
+  t.match(warnings, [/ca-key.pem is open to other users/, /token-key.pem is open to other users/])
 })

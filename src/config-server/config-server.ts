@@ -7,6 +7,7 @@ import {
   type IdentityLog,
   loadOrCreateCa,
   silentLog,
+  spiffeIdProblem,
   TokenIssuer,
 } from '../identity/index.ts'
 import { DeltaServer, meshResources, ResourceCache, type Source } from '../xds/index.ts'
@@ -57,7 +58,10 @@ export interface ConfigServer {
 /** Reads the folder, then serves it: xDS and CA behind tokens on one TLS port. */
 export async function startConfigServer(options: ConfigServerOptions): Promise<ConfigServer> {
   const { certsDir, clusterId = 'Kubernetes', trustDomain = 'cluster.local', log = silentLog } = options
-  const ca = new CertificateAuthority(await loadOrCreateCa(certsDir, { trustDomain }))
+  checkTrustDomain(trustDomain)
+  const material = await loadOrCreateCa(certsDir, { trustDomain })
+  for (const warning of material.warnings) log.warn({}, warning)
+  const ca = new CertificateAuthority(material)
   const issuer = await TokenIssuer.loadOrCreate(join(certsDir, 'token-key.pem'), { trustDomain })
   const guard = new IdentityGuard(clusterId)
   const cache = new ResourceCache()
@@ -93,6 +97,12 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
     await closeAll(closing)
     throw error
   }
+}
+
+/** Otherwise everything would start, and then each certificate be refused. */
+function checkTrustDomain(trustDomain: string): void {
+  const problem = spiffeIdProblem({ trustDomain, namespace: 'any', serviceAccount: 'any' })
+  if (problem !== undefined) throw new ConfigServerError('settings-invalid', problem)
 }
 
 function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): ConfigServerStatus {

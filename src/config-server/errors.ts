@@ -1,6 +1,8 @@
 export type ConfigServerErrorCode =
   /** A listening address is taken or not ours. */
   | 'listen-failed'
+  /** A setting that could never work. */
+  | 'settings-invalid'
   /** The folder of configuration cannot be read. */
   | 'config-unreadable'
 

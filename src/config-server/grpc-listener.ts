@@ -80,10 +80,10 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
   )
   server.maxConnections = MAX_CONNECTIONS
   server.on('session', (session) => admit.connected(session))
-  // Without a listener a failed accept (no memory, no descriptors) would end the process.
-  server.on('error', (err) => options.log.error({ err }, 'a connection could not be accepted'))
   const sessions = trackSessions(server, options.log)
   const address = await listen(server, options.listen)
+  // Without a listener a failed accept (no memory, no descriptors) would end the process.
+  server.on('error', (err) => options.log.error({ err }, 'a connection could not be accepted'))
   const cancelRenewal = keepFresh(server, issue, notAfter, options)
   return {
     address,

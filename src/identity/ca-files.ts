@@ -50,7 +50,8 @@ export async function loadCa(dir: string, now: number = Date.now()): Promise<CaM
   if (missing.length > 0) throw missingFiles(dir, present, missing)
   const texts = {} as Record<CaFileName, string>
   for (const name of CA_FILES) texts[name] = await readCaFile(join(dir, name))
-  const warnings = await keyFileWarnings(join(dir, 'ca-key.pem'))
+  const keys = SECRET_FILES.filter((name) => names.has(name))
+  const warnings = (await Promise.all(keys.map((name) => keyFileWarnings(join(dir, name))))).flat()
   const parts = checkedCa(dir, texts satisfies CaFileTexts, now)
   return new CaMaterial({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] })
 }
@@ -98,5 +99,7 @@ function leftoverRootKey(dir: string): IdentityError {
   return new IdentityError('CA_FILES_INVALID', message)
 }
 
+/** Who reads one of them can be anyone in the mesh. */
+const SECRET_FILES = ['ca-key.pem', 'root-key.pem', 'token-key.pem'] as const
 /** Read, write or run permission for the group or for everybody. */
 const OTHERS = 0o077

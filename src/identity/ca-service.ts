@@ -120,5 +120,7 @@ function callerText(caller: Caller): string {
 /** Twice the largest CSR and an identity. It is read before the caller is known, so a stranger can make us hold it. */
 const MAX_REQUEST_BYTES = 2 * MAX_CSR_BYTES
 const DEFAULT_TTL_SECONDS = 86_400
-const MAX_TTL_SECONDS = 90 * 86_400
-const MIN_TTL_SECONDS = 5
+/** istiod's MAX_WORKLOAD_CERT_TTL, 90 days. */
+export const MAX_TTL_SECONDS = 90 * 86_400
+/** Below it a certificate ends before its renewal. */
+export const MIN_TTL_SECONDS = 5
