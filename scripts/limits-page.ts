@@ -97,7 +97,7 @@ const INTRODUCTION = `# Limits
 Every bound of the program, from the sources: the name of a constant, its value and the comment above it, which says
 why. Written by \`npm run limits\`; a test compares. What a peer can make us hold or wait for has a row here.
 
-Those that an operator can set are set by environment variables; see \`src/ztunnel/config-model.ts\`, and
+Those that an operator can set are set by environment variables; see \`src/ztunnel/config/model.ts\`, and
 \`ZTUNNEL_MAX_CONNECTIONS_PER_WORKLOAD\` and \`ZTUNNEL_METRICS_MAX_LABEL_SETS\` for what one workload and what the metrics
 may take of a proxy that is shared by all pods of a node.
 `

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import t from 'tap'
 import { createLogger } from '../telemetry/index.ts'
 import { startZtunnel } from './app.ts'
-import { loadConfig } from './config.ts'
+import { loadConfig } from './config/config.ts'
 import { versionInfo } from './version.ts'
 
 const PLAINTEXT_PORT = 26_006

@@ -10,9 +10,9 @@ import {
   LocalMesh,
   MAX_MESSAGE_BYTES,
 } from '../xds/index.ts'
-import type { Config, ControlPlaneConfig } from './config.ts'
+import type { Config, ControlPlaneConfig } from './config/config.ts'
 import { errorText } from './errors.ts'
-import type { Demand } from './on-demand.ts'
+import type { Demand } from './proxy/on-demand.ts'
 
 /** The proxy's two clients of the control plane. */
 export interface ControlPlane {

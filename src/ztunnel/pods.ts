@@ -1,14 +1,14 @@
 import type { NetworkNamespace } from '../linux/index.ts'
 import { workloadIdentity } from '../mesh/index.ts'
 import type { Logger, WorkloadManagerMetrics } from '../telemetry/index.ts'
-import type { Config } from './config.ts'
+import type { ReadinessTask } from './admin/readiness.ts'
+import type { Config } from './config/config.ts'
 import { runAgentSession } from './inpod/agent-session.ts'
 import { PodManager } from './inpod/pod-manager.ts'
-import { createLocalWorkload, type LocalWorkload, type WorkloadInfo } from './local-workload.ts'
 import { requireNamespacePrivileges } from './privileges.ts'
-import type { ReadinessTask } from './readiness.ts'
-import { createSocketFactory } from './socket-factory.ts'
-import { type SharedDependencies, WorkloadProxy } from './workload-proxy.ts'
+import { createLocalWorkload, type LocalWorkload, type WorkloadInfo } from './proxy/local-workload.ts'
+import { createSocketFactory } from './proxy/socket-factory.ts'
+import { type SharedDependencies, WorkloadProxy } from './proxy/workload-proxy.ts'
 
 /** The workloads that a proxy process serves, whichever mode it runs in. */
 export interface Workloads {

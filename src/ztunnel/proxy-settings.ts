@@ -1,4 +1,4 @@
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import type { DnsSettings } from './dns/index.ts'
 import type { ProxySettings } from './settings.ts'
 

@@ -1,6 +1,6 @@
 import { createLogger } from '../telemetry/index.ts'
 import { startZtunnel } from './app.ts'
-import { loadConfig } from './config.ts'
+import { loadConfig } from './config/config.ts'
 import { versionInfo } from './version.ts'
 
 /**

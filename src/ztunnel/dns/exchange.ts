@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:net'
 import { formatSocketAddress, type SocketAddress } from '../../mesh/index.ts'
-import type { SocketFactory } from '../socket-factory.ts'
+import type { SocketFactory } from '../proxy/socket-factory.ts'
 import { DnsError } from './errors.ts'
 import { FLAG_RESPONSE, HEADER_BYTES, RCODE_MASK } from './message.ts'
 

@@ -1,4 +1,4 @@
-import type { SocketFactory } from '../socket-factory.ts'
+import type { SocketFactory } from '../proxy/socket-factory.ts'
 import { DnsError } from './errors.ts'
 import { askTcp, askUdp, type Exchange } from './exchange.ts'
 import { NOERROR, NXDOMAIN } from './message.ts'

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { MeshStore } from '../../mesh/index.ts'
 import { aService, aWorkload } from '../../mesh/test-support.ts'
-import { createLocalWorkload } from '../local-workload.ts'
+import { createLocalWorkload } from '../proxy/local-workload.ts'
 import {
   aMesh,
   answered,

@@ -2,7 +2,7 @@ import { decode, encode } from 'dns-packet'
 import { addressFamily, isAddress, type MeshView, type Workload } from '../../mesh/index.ts'
 import type { DnsMetrics, ScopedLogger } from '../../telemetry/index.ts'
 import { errorText } from '../errors.ts'
-import type { LocalWorkload } from '../local-workload.ts'
+import type { LocalWorkload } from '../proxy/local-workload.ts'
 import { DnsError } from './errors.ts'
 import type { Forwarder } from './forwarder.ts'
 import {

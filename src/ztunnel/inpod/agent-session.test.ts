@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { listenTcp, type NetworkNamespace } from '../../linux/index.ts'
 import { addNamespace, ip } from '../../linux/test-support.ts'
-import { createSocketFactory } from '../socket-factory.ts'
+import { createSocketFactory } from '../proxy/socket-factory.ts'
 import { PORT, proxyWithAgent } from './test-support.ts'
 
 // The agent's side of every test is a script: these are the exchanges of wire/ztunnel 11.3.

@@ -1,7 +1,7 @@
 import type { NetworkNamespace } from '../../linux/index.ts'
 import { ZdsClient, ZdsError, type ZdsErrorCode, type ZdsRequest } from '../../zds/index.ts'
 import { errorText, ProxyError } from '../errors.ts'
-import type { WorkloadInfo } from '../local-workload.ts'
+import type { WorkloadInfo } from '../proxy/local-workload.ts'
 
 /** What a session does with the pods that the agent names; PodManager is one. */
 export interface PodSink {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { NetworkNamespace } from '../../linux/index.ts'
-import type { WorkloadInfo } from '../local-workload.ts'
+import type { WorkloadInfo } from '../proxy/local-workload.ts'
 import { PodManager, type PodProxy } from './pod-manager.ts'
 
 const sleep: WorkloadInfo = { name: 'sleep', namespace: 'foo', serviceAccount: 'sleep' }

@@ -1,6 +1,6 @@
 import type { NetworkNamespace } from '../../linux/index.ts'
 import { errorText } from '../errors.ts'
-import type { WorkloadInfo } from '../local-workload.ts'
+import type { WorkloadInfo } from '../proxy/local-workload.ts'
 
 /** The proxy of one pod, as far as this manager needs it. */
 export interface PodProxy {

@@ -3,8 +3,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import t, { type Test } from 'tap'
 import { aService, aWorkload } from '../../mesh/test-support.ts'
 import { DnsError } from '../dns/index.ts'
-import { outboundHandler } from '../outbound.ts'
-import { createProxy, createSvids } from '../test-support.ts'
+import { outboundHandler } from '../proxy/outbound.ts'
+import { createProxy, createSvids } from '../proxy/test-support.ts'
 import { type Socks5Dependencies, socks5Handler } from './handler.ts'
 import { negotiate } from './negotiate.ts'
 

@@ -1,0 +1,55 @@
+import t from 'tap'
+import type { PolicyContext } from '../../mesh/index.ts'
+import { ProxyError } from '../errors.ts'
+import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
+
+const connection: TrackedConnection = {
+  direction: 'inbound',
+  source: '10.0.0.5:40000',
+  originalDestination: '10.0.0.6:8080',
+  actualDestination: '10.0.0.6:8080',
+  protocol: 'HBONE',
+  startedAt: 0,
+  counts: { sent: 0, received: 0 },
+}
+
+const context = (destinationPort: number): PolicyContext => ({
+  sourceIdentity: undefined,
+  sourceAddress: '10.0.0.5',
+  destinationAddress: '10.0.0.6',
+  destinationPort,
+})
+
+t.test('a policy that denies a live connection cuts it, and no other', async (t) => {
+  const tracker = new ConnectionTracker()
+  const denied = tracker.track(connection, context(8080))
+  const allowed = tracker.track(connection, context(9090))
+  const outbound = tracker.track({ ...connection, direction: 'outbound' })
+  tracker.reevaluate(({ destinationPort }) =>
+    destinationPort === 8080 ? { policy: 'foo/deny-8080' } : undefined,
+  )
+  t.equal(denied.signal.aborted, true)
+  t.match(denied.signal.reason, {
+    code: 'policy-changed',
+    message: 'connection closed due to policy change (foo/deny-8080)',
+  })
+  t.equal(allowed.signal.aborted, false)
+  t.equal(outbound.signal.aborted, false, 'policies bear on the inbound side')
+})
+
+t.test('what is tracked after the close is cut at once', async (t) => {
+  const tracker = new ConnectionTracker()
+  const before = tracker.track(connection)
+  tracker.close(new ProxyError('drained', 'gone'))
+  const after = tracker.track(connection)
+  t.equal(before.signal.aborted, true)
+  t.equal(after.signal.aborted, true, 'a connection that was still being set up')
+})
+
+t.test('a released connection is not listed any more', async (t) => {
+  const tracker = new ConnectionTracker()
+  const first = tracker.track(connection)
+  tracker.track(connection)
+  first.release()
+  t.same([...tracker.list()], [connection])
+})

@@ -1,0 +1,92 @@
+import type { Duplex } from 'node:stream'
+import { pump } from '../../hbone/index.ts'
+import type { PolicyContext, Verdict } from '../../mesh/index.ts'
+import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
+import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
+import type { ConnectionTracker } from './connection-tracker.ts'
+import type { ConnectionOutcome } from './handler.ts'
+import type { VerdictListener } from './policy-log.ts'
+
+export interface RelayDependencies {
+  readonly tracker: ConnectionTracker
+  readonly telemetry: ConnectionTelemetry
+  readonly onVerdict?: VerdictListener | undefined
+}
+
+/** A connection whose route is known: what is left is to judge, dial, pump and record it. */
+export interface RelayPlan {
+  readonly info: Omit<ConnectionInfo, 'counts'>
+  readonly originalDestination: string
+  readonly actualDestination: string
+  /** What policies see, and the judgement; absent where no policy applies (outbound). */
+  readonly policy?: { readonly context: PolicyContext; readonly judge: () => Verdict }
+  /** Recorded only once it is connected or has failed: `connect` finds out where it leads (wire/ztunnel 3.16). */
+  readonly recordLate?: boolean
+  /** Dials, and answers the downstream if its protocol has an answer. */
+  readonly connect: (signal: AbortSignal) => Promise<Relayed>
+  /** Tells the downstream that nothing comes of it. Also called after a broken pump. */
+  readonly fail: (error: unknown) => void
+}
+
+/** Both ends, to be joined. */
+export interface Relayed {
+  readonly downstream: Duplex
+  readonly upstream: Duplex
+  /** SPIFFE id that the dialled side proved; recorded in place of the expected one. */
+  readonly peerIdentity?: string
+  /** Replaces the plan's, where it was to be recorded late. */
+  readonly info?: RelayPlan['info']
+}
+
+/**
+ * The part of the data path that all ports share. Tracked before it is judged,
+ * so that a policy that arrives meanwhile still cuts it.
+ */
+export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<ConnectionOutcome> {
+  const counts = { sent: 0, received: 0 }
+  const startedAt = plan.recordLate === true ? performance.now() : undefined
+  const open = (info: RelayPlan['info']): OpenConnection =>
+    deps.telemetry.open({ ...info, counts }, startedAt)
+  let record = startedAt === undefined ? open(plan.info) : undefined
+  const tracked = deps.tracker.track(
+    {
+      direction: plan.info.direction,
+      source: plan.info.source.address,
+      originalDestination: plan.originalDestination,
+      actualDestination: plan.actualDestination,
+      protocol: plan.info.secure ? 'HBONE' : 'TCP',
+      startedAt: Date.now(),
+      counts,
+    },
+    plan.policy?.context,
+  )
+  const verdict = plan.policy?.judge()
+  if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
+  const policy = verdict?.policy
+  let peerIdentity: string | undefined
+  try {
+    if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
+    const { signal } = tracked
+    const { downstream, upstream, info = plan.info, ...relayed } = await plan.connect(signal)
+    peerIdentity = relayed.peerIdentity
+    record ??= open(info)
+    const { error, side } = await pump(downstream, upstream, counts, signal)
+    if (error !== undefined) throw sideError(error, side)
+    record.close({ policy, peerIdentity, verdict })
+    return { kind: 'complete' }
+  } catch (error) {
+    plan.fail(error)
+    record ??= open(plan.info)
+    const outcome = { flag: responseFlag(error), error: errorText(error), policy }
+    record.close({ ...outcome, peerIdentity, verdict })
+    return { kind: 'failed', ...outcome }
+  } finally {
+    tracked.release()
+  }
+}
+
+/** Our own reasons stand as they are; a broken copy says in which direction. */
+function sideError(error: Error, side: 'send' | 'receive' | undefined): Error {
+  if (error instanceof ProxyError || side === undefined) return error
+  return new Error(`${side}: ${error.message}`, { cause: error })
+}

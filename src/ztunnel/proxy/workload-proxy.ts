@@ -1,0 +1,294 @@
+import { HbonePool, type HboneRequest } from '../../hbone/index.ts'
+import type { SvidManager } from '../../identity/index.ts'
+import {
+  authorize,
+  formatSocketAddress,
+  type MeshStore,
+  type SocketAddress,
+  workloadIdentity,
+} from '../../mesh/index.ts'
+import {
+  type ConnectionTelemetry,
+  type Direction,
+  type OnDemandDnsMetrics,
+  type ScopedLogger,
+  type TrafficMetrics,
+  WarningLimiter,
+} from '../../telemetry/index.ts'
+import { type DnsDependencies, DnsProxy } from '../dns/index.ts'
+import { errorText, ProxyError } from '../errors.ts'
+import type { ProxySettings } from '../settings.ts'
+import { socks5Handler } from '../socks5/index.ts'
+import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
+import { ConnectionLimit } from './connection-limit.ts'
+import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
+import type { ConnectionHandler } from './handler.ts'
+import { HboneAcceptor } from './hbone-acceptor.ts'
+import { InFlight } from './in-flight.ts'
+import { hboneHandler } from './inbound-hbone.ts'
+import { type InboundDependencies, passthroughHandler } from './inbound-passthrough.ts'
+import type { LocalWorkload } from './local-workload.ts'
+import type { Demand } from './on-demand.ts'
+import { type OutboundDependencies, outboundHandler } from './outbound.ts'
+import type { VerdictListener } from './policy-log.ts'
+import type { SocketFactory } from './socket-factory.ts'
+
+/** What the proxies of all workloads share. */
+export interface SharedDependencies {
+  readonly mesh: MeshStore
+  readonly svids: SvidManager
+  readonly telemetry: ConnectionTelemetry
+  readonly metrics: TrafficMetrics
+  readonly log: ScopedLogger
+  readonly settings: ProxySettings
+  readonly onVerdict?: VerdictListener | undefined
+  readonly onHostnameUsed?: OnDemandDnsMetrics | undefined
+  readonly random: () => number
+  /** DNS, for workloads that have a hostname in place of an address. */
+  readonly lookup: (hostname: string) => Promise<readonly string[]>
+  /** For what the mesh does not hold yet; absent when it holds all there is. */
+  readonly demand?: Demand | undefined
+  /** The DNS proxies'; absent when there are none. */
+  readonly dns?: DnsDependencies | undefined
+}
+
+/** One port of a workload. */
+interface Listening {
+  readonly port: number
+  readonly component: 'inbound' | 'outbound' | 'socks5'
+  /** Default: that of the settings. */
+  readonly address?: string
+}
+
+/**
+ * The node proxy of one workload: its DNS, its three capture ports, its pool of
+ * tunnels and its live connections. Binds in `create`, serves from `run` on.
+ */
+export class WorkloadProxy {
+  readonly local: LocalWorkload
+  readonly #shared: SharedDependencies
+  readonly #tracker = new ConnectionTracker()
+  readonly #limit: ConnectionLimit
+  readonly #handling = new InFlight()
+  readonly #listenerWarnings = new WarningLimiter()
+  readonly #pool: HbonePool
+  readonly #acceptor: HboneAcceptor
+  readonly #listeners: CaptureListener[] = []
+  #dns: DnsProxy | undefined
+  readonly #unsubscribe: () => void
+
+  private constructor(
+    shared: SharedDependencies,
+    local: LocalWorkload,
+    sockets: SocketFactory,
+    { hboneOnly }: { readonly hboneOnly: boolean },
+  ) {
+    this.#shared = shared
+    this.local = local
+    const { settings, mesh, svids, telemetry } = shared
+    this.#limit = new ConnectionLimit(settings.maxConnectionsPerWorkload)
+    this.#pool = new HbonePool({
+      connect: (target) => sockets.connect({ address: target.address, port: target.port }),
+      settings: settings.hbone,
+      maxStreamsPerConnection: settings.pool.maxStreamsPerConnection,
+      idleTimeoutMs: settings.pool.idleTimeoutMs,
+    })
+    const handleRequest = hboneOnly ? this.#bindHbone(sockets) : this.#bind(sockets)
+    this.#acceptor = new HboneAcceptor({
+      local,
+      svids,
+      telemetry,
+      settings,
+      onRequest: (request) => {
+        const release = this.#limit.take()
+        if (release === undefined) return this.#refuseRequest(request)
+        request.stream.once('close', release)
+        this.#handling.add(handleRequest(request))
+      },
+    })
+    this.#unsubscribe = mesh.subscribe((changes) => {
+      if (changes.policies.length > 0 || changes.workloads.includes(local.peek()?.uid ?? ''))
+        this.#reevaluate()
+    })
+  }
+
+  /** Binds the capture ports; throws ProxyError `bind-failed`, with nothing left open. */
+  static create(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory): WorkloadProxy {
+    return new WorkloadProxy(shared, local, sockets, { hboneOnly: false })
+  }
+
+  /** For a workload that is not captured: HBONE alone, delivered from the workload's own address. Throws likewise. */
+  static createHboneOnly(
+    shared: SharedDependencies,
+    local: LocalWorkload,
+    sockets: SocketFactory,
+  ): WorkloadProxy {
+    return new WorkloadProxy(shared, local, sockets, { hboneOnly: true })
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([this.#dns?.run(), ...this.#listeners.map((listener) => listener.run())])
+    if (!this.#shared.settings.proxyEnabled) return
+    // Asked for now, so that the first connection does not wait for the CA.
+    void this.#prefetch()
+  }
+
+  *connections(): Iterable<TrackedConnection> {
+    yield* this.#tracker.list()
+  }
+
+  /** Refuses what is new, says GOAWAY, and lets what is open finish. */
+  async drain(): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
+    await Promise.all([this.#dns?.drain(), this.#acceptor.drain()])
+    // Those that were accepted before may still be on their way to a tunnel.
+    await this.#handling.idle()
+    await this.#pool.drain()
+  }
+
+  /** Ends everything at once: the pod is gone, or the drain deadline has passed. */
+  close(reason: Error = new ProxyError('drained', 'connection closed due to connection drain')): void {
+    this.#unsubscribe()
+    for (const listener of this.#listeners) listener.close()
+    this.#dns?.close()
+    this.#tracker.close(reason)
+    this.#acceptor.close()
+    this.#pool.close()
+  }
+
+  #bindHbone(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
+    const { settings } = this.#shared
+    this.#listen(sockets, { port: settings.ports.inboundHbone, component: 'inbound' }, (captured) =>
+      this.#acceptor.accept(captured),
+    )
+    const [local, tracker, pool] = [this.local, this.#tracker, this.#pool]
+    // Without redirection no reply to a foreign address would come back to us.
+    return hboneHandler({ ...this.#shared, local, sockets, tracker, pool, transparent: false })
+  }
+
+  /** Opens all that a captured workload has, in Istio's order, and returns the handler of HBONE requests. */
+  #bind(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
+    const { dns, mesh, random } = this.#shared
+    const common = {
+      ...this.#shared,
+      local: this.local,
+      sockets,
+      tracker: this.#tracker,
+      pool: this.#pool,
+    }
+    try {
+      if (dns !== undefined) this.#dns = DnsProxy.create({ ...dns, mesh, random, local: this.local, sockets })
+      const transparent = this.#shared.settings.proxyEnabled && this.#bindCapture(common)
+      return hboneHandler({ ...common, transparent })
+    } catch (error) {
+      this.#dns?.close()
+      for (const listener of this.#listeners) listener.close()
+      throw error
+    }
+  }
+
+  /** The capture ports; returns whether clients' addresses can be used towards the application. */
+  #bindCapture(common: Omit<InboundDependencies, 'transparent'> & OutboundDependencies): boolean {
+    const { sockets, local, telemetry } = common
+    const { ports } = this.#shared.settings
+    const { transparent } = this.#listen(
+      sockets,
+      { port: ports.inboundHbone, component: 'inbound' },
+      (captured) => this.#acceptor.accept(captured),
+    )
+    const plaintext = passthroughHandler({ ...common, transparent })
+    this.#listen(sockets, { port: ports.inboundPlaintext, component: 'inbound' }, plaintext)
+    const outbound = outboundHandler(common)
+    this.#listen(sockets, { port: ports.outbound, component: 'outbound' }, outbound)
+    if (ports.socks5 !== undefined) {
+      const dns = this.#dns
+      const lookup = dns === undefined ? undefined : (name: string) => dns.lookup(name)
+      const handle = socks5Handler({ local, telemetry, lookup, outbound })
+      // Whoever reaches it speaks as the workload: its own applications only.
+      this.#listen(sockets, { port: ports.socks5, component: 'socks5', address: '127.0.0.1' }, handle)
+    }
+    return transparent
+  }
+
+  #listen(
+    sockets: SocketFactory,
+    { port, component, address = this.#shared.settings.bindAddress }: Listening,
+    handle: ConnectionHandler<CapturedSocket> | ((captured: CapturedSocket) => Promise<void>),
+  ): CaptureListener {
+    const { settings, metrics, log } = this.#shared
+    const direction = component === 'inbound' ? 'inbound' : 'outbound'
+    // HBONE has its own PINGs, and a SOCKS client is on this machine; the other two rely on the kernel's keepalive.
+    const captured = port === settings.ports.outbound || port === settings.ports.inboundPlaintext
+    const listener = CaptureListener.create({
+      sockets,
+      address,
+      port,
+      transparent: settings.originalSource,
+      liveness: captured ? settings : undefined,
+      onConnection: (captured) => {
+        metrics.socketOpened(direction)
+        captured.socket.once('close', () => metrics.socketClosed(direction))
+        // Until the pump takes over, an early reset must not be an uncaught error.
+        captured.socket.on('error', ignore)
+        const release = this.#limit.take()
+        if (release === undefined) return this.#refuse(captured, direction)
+        captured.socket.once('close', release)
+        this.#handling.add(handle(captured))
+      },
+      // Out of descriptors, mostly: the kernel tells with every connection that it drops.
+      onError: ({ message }) => {
+        const what = `listener on ${formatSocketAddress({ address, port })} failed`
+        this.#listenerWarnings.warn(log, `${port} ${message}`, what, { error: message })
+      },
+    })
+    log.info('listener established', {
+      address: formatSocketAddress({ address, port }),
+      component,
+      transparent: listener.transparent,
+      workload: `${this.local.info.namespace}/${this.local.info.name}`,
+    })
+    this.#listeners.push(listener)
+    return listener
+  }
+
+  #refuse({ socket, source, destination }: CapturedSocket, direction: Direction): void {
+    socket.destroy()
+    this.#reportRefusal(source, destination, direction)
+  }
+
+  #refuseRequest(request: HboneRequest): void {
+    request.refuse(503)
+    this.#reportRefusal(request.peer, request.local, 'inbound')
+  }
+
+  #reportRefusal(source: SocketAddress, destination: SocketAddress, direction: Direction): void {
+    this.#shared.telemetry.rejectedEarly({
+      sourceAddress: formatSocketAddress(source),
+      destinationAddress: formatSocketAddress(destination),
+      direction,
+      error: this.#limit.refusal,
+    })
+  }
+
+  async #prefetch(): Promise<void> {
+    const { svids, log } = this.#shared
+    try {
+      svids.prefetch(workloadIdentity(await this.local.get()))
+    } catch (error) {
+      log.warn('certificate not prefetched', { error: errorText(error) })
+    }
+  }
+
+  /** Policies changed: cut the inbound connections that would be refused now. */
+  #reevaluate(): void {
+    const workload = this.local.peek()
+    if (workload === undefined) return
+    const policies = this.#shared.mesh.policiesFor(workload)
+    this.#tracker.reevaluate((context) => {
+      const verdict = authorize(policies, context)
+      return verdict.allowed ? undefined : { policy: verdict.policy }
+    })
+  }
+}
+
+function ignore(): void {}
