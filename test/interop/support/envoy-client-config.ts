@@ -75,7 +75,7 @@ function exitCluster({ port, target, origin }: Exit): Json {
 function originateListener(origin: string): Json {
   const name = originateName(origin)
   const log = accessLog(
-    `originate ${origin} target=%DOWNSTREAM_LOCAL_ADDRESS% flags=%RESPONSE_FLAGS% details=%RESPONSE_CODE_DETAILS% up=%BYTES_SENT% down=%BYTES_RECEIVED% peer=%UPSTREAM_PEER_URI_SAN% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON% end=%CONNECTION_TERMINATION_DETAILS%`,
+    `originate ${origin} target=%DOWNSTREAM_LOCAL_ADDRESS% flags=%RESPONSE_FLAGS% details=%RESPONSE_CODE_DETAILS% up=%BYTES_SENT% down=%BYTES_RECEIVED% peer=%UPSTREAM_PEER_URI_SAN% since=%UPSTREAM_PEER_CERT_V_START% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON% end=%CONNECTION_TERMINATION_DETAILS%`,
   )
   const tunneling = { tunneling_config: { hostname: '%DOWNSTREAM_LOCAL_ADDRESS%' } }
   return internalListener(name, [{ filters: [tcpProxy(name, { ...tunneling, ...log })] }])

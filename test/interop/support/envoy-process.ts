@@ -17,8 +17,8 @@ export interface EnvoyOptions {
   readonly config: Json
   /** Where its configuration is written. */
   readonly folder: string
-  /** Command line for `--component-log-level`, e.g. `http2:trace`. */
-  readonly logLevels?: string
+  /** More of its command line, e.g. `['--component-log-level', 'http2:trace']`. */
+  readonly argv?: readonly string[]
 }
 
 /** One Envoy with one worker thread, so that its pools are predictable. */
@@ -35,12 +35,13 @@ export class EnvoyProcess implements AsyncDisposable {
   }
 
   /** Resolves when it is live; rejects with its last lines when it will not start. */
-  static async start({ namespace, config, folder, logLevels }: EnvoyOptions): Promise<EnvoyProcess> {
+  static async start({ namespace, config, folder, argv = [] }: EnvoyOptions): Promise<EnvoyProcess> {
     const file = join(folder, `envoy-${process.pid}-${Math.random().toString(36).slice(2)}.json`)
     await writeFile(file, JSON.stringify(config))
-    const levels = logLevels === undefined ? [] : ['--component-log-level', logLevels]
-    const argv = ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'warning', ...levels]
-    const child = spawnIn(namespace, requireEnvoy(), argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const flags = ['--concurrency', '1', '--disable-hot-restart', '-l', 'warning', ...ACCESS_LOG_FLUSH]
+    const child = spawnIn(namespace, requireEnvoy(), ['-c', file, ...flags, ...argv], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const envoy = new EnvoyProcess(namespace, child)
     try {
       await until(() => envoy.#isLive(), 'Envoy is live')
@@ -107,5 +108,7 @@ export class EnvoyProcess implements AsyncDisposable {
   }
 }
 
+/** Its own is ten seconds. */
+const ACCESS_LOG_FLUSH = ['--file-flush-interval-msec', '50']
 const STOP_GRACE_MS = 3_000
 const MAX_LINES = 10_000

@@ -92,7 +92,7 @@ function connectionManager(): Json {
         extension('envoy.filters.http.router', 'filters.http.router.v3.Router'),
       ],
       ...accessLog(
-        'terminate authority=%REQ(:AUTHORITY)% code=%RESPONSE_CODE% details=%RESPONSE_CODE_DETAILS% flags=%RESPONSE_FLAGS% peer=%DOWNSTREAM_PEER_URI_SAN% tls=%DOWNSTREAM_TLS_VERSION% sni=%REQUESTED_SERVER_NAME% baggage="%REQ(BAGGAGE)%" forwarded="%REQ(FORWARDED)%" traceparent=%REQ(TRACEPARENT)%',
+        'terminate authority=%REQ(:AUTHORITY)% code=%RESPONSE_CODE% details=%RESPONSE_CODE_DETAILS% flags=%RESPONSE_FLAGS% peer=%DOWNSTREAM_PEER_URI_SAN% since=%DOWNSTREAM_PEER_CERT_V_START% tls=%DOWNSTREAM_TLS_VERSION% sni=%REQUESTED_SERVER_NAME% baggage="%REQ(BAGGAGE)%" forwarded="%REQ(FORWARDED)%" traceparent=%REQ(TRACEPARENT)%',
       ),
     },
   )

@@ -50,9 +50,9 @@ export class InteropLab {
   }
 
   /** An Envoy in a pod, until the end of the test. */
-  async envoy(pod: PodName, config: Json, logLevels?: string): Promise<EnvoyProcess> {
-    const options = { namespace: this.namespace(pod), config, folder: this.#folder }
-    const envoy = await EnvoyProcess.start({ ...options, ...(logLevels === undefined ? {} : { logLevels }) })
+  async envoy(pod: PodName, config: Json, argv: readonly string[] = []): Promise<EnvoyProcess> {
+    const namespace = this.namespace(pod)
+    const envoy = await EnvoyProcess.start({ namespace, config, folder: this.#folder, argv })
     this.#test.teardown(() => envoy.stop())
     return envoy
   }

@@ -1,0 +1,34 @@
+import { until } from '../../support/until.ts'
+import type { dialIn, TestApp } from './sockets.ts'
+import { receive } from './tunnel-suite.ts'
+
+/**
+ * Opens so many connections at once, and only when the application has all of
+ * them has each say its number and hear it back. Resolves with how many did.
+ */
+export async function openAtOnce(
+  count: number,
+  dial: () => ReturnType<typeof dialIn>,
+  app: TestApp,
+  whileOpen: () => Promise<void> = async () => {},
+): Promise<number> {
+  const before = app.connections
+  const clients = await Promise.all(Array.from({ length: count }, dial))
+  // A connection that was turned away never comes.
+  await until(
+    () => app.connections - before + clients.filter(({ destroyed }) => destroyed).length >= count,
+    `${count} connections are open`,
+  )
+  for (let i = app.connections - before; i > 0; i--) void answer(app)
+  await whileOpen()
+  const answers = clients.map(async (client, index) => {
+    client.end(`number ${index}.`)
+    return (await receive(client)).text === `number ${index}.`
+  })
+  return (await Promise.all(answers)).filter(Boolean).length
+}
+
+async function answer(app: TestApp): Promise<void> {
+  const socket = await app.accept()
+  socket.end((await receive(socket)).text)
+}

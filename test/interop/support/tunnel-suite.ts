@@ -1,0 +1,169 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Test } from 'tap'
+import { until } from '../../support/until.ts'
+
+/** One TCP connection through both proxies: what the client program holds, and what the application holds. */
+export interface TunnelEnds {
+  readonly client: Socket
+  readonly app: Socket
+}
+
+export type OpenTunnel = () => Promise<TunnelEnds>
+
+const MIB = 1024 * 1024
+/** Each way at the same time: four times the largest window of either side. */
+const BULK_BYTES = 64 * MIB
+
+/** What any tunnel of HBONE must do with a connection's bytes and ends, whoever stands at its ends. */
+export async function tunnelSuite(t: Test, open: OpenTunnel): Promise<void> {
+  await t.test('64 MiB each way at once arrive unchanged', (t) => bulk(t, open))
+  await t.test('the server may speak first', (t) => serverFirst(t, open))
+  await t.test('the client closes its half first: the answer still comes', (t) => clientHalf(t, open))
+  await t.test('3 MiB before the application closes reach a client that reads late', async (t) => {
+    const answer = randomBytes(3 * MIB)
+    t.equal((await readLate(open, answer)).sha256, digest(answer))
+  })
+  await t.test('a client that aborts is gone for the application', (t) => abort(t, open, 'client'))
+  await t.test('an application that aborts is gone for the client', (t) => abort(t, open, 'app'))
+}
+
+/** What only a proxy does that lets a tunnel live on when the application has closed its half. */
+export async function halfCloseSuite(t: Test, open: OpenTunnel): Promise<void> {
+  await t.test('both sides close their half at once', (t) => bothHalves(t, open))
+  await t.test('16 MiB before the application closes reach a client that reads late', async (t) => {
+    const answer = randomBytes(16 * MIB)
+    t.equal((await readLate(open, answer)).sha256, digest(answer))
+  })
+  await t.test('the application closes its half first: what the client sends then arrives', async (t) => {
+    t.ok(await lateRequestArrives(open))
+  })
+}
+
+/** Whether what the client sends after the application has closed its half still gets there. */
+export async function lateRequestArrives(open: OpenTunnel): Promise<boolean> {
+  const { client, app } = await open()
+  const heard = receive(app)
+  app.end('greeting')
+  await receive(client)
+  client.end('late')
+  return (await heard).text === 'late'
+}
+
+/** The application closes last, so that whatever its proxy does then cuts nothing. */
+async function bulk(t: Test, open: OpenTunnel): Promise<void> {
+  const { client, app } = await open()
+  const [heard, got] = [receive(app), receive(client)]
+  const [up, down] = await Promise.all([send(client, BULK_BYTES), send(app, BULK_BYTES)])
+  client.end()
+  t.match(await heard, { bytes: BULK_BYTES, sha256: up }, 'up')
+  app.end()
+  t.match(await got, { bytes: BULK_BYTES, sha256: down }, 'down')
+}
+
+async function serverFirst(t: Test, open: OpenTunnel): Promise<void> {
+  const { client, app } = await open()
+  app.write('220 ready')
+  const [greeting] = await once(client.resume(), 'data')
+  t.equal(String(greeting), '220 ready')
+  client.end()
+  t.equal((await receive(app)).bytes, 0)
+  app.end()
+  await until(() => client.readableEnded, 'the end')
+}
+
+async function clientHalf(t: Test, open: OpenTunnel): Promise<void> {
+  const { client, app } = await open()
+  client.end('question')
+  t.equal((await receive(app)).text, 'question')
+  const answer = randomBytes(MIB)
+  app.end(answer)
+  t.equal((await receive(client)).sha256, digest(answer))
+}
+
+async function bothHalves(t: Test, open: OpenTunnel): Promise<void> {
+  const { client, app } = await open()
+  const [a, b] = [randomBytes(300_000), randomBytes(300_000)]
+  client.end(a)
+  app.end(b)
+  const [up, down] = await Promise.all([receive(app), receive(client)])
+  t.equal(up.sha256, digest(a), 'up')
+  t.equal(down.sha256, digest(b), 'down')
+}
+
+/** What a client gets that begins to read only when the application has long closed. */
+export async function readLate(open: OpenTunnel, answer: Buffer): Promise<Received> {
+  const { client, app } = await open()
+  app.end(answer)
+  await until(() => app.writableLength < answer.length, 'the first bytes are on their way')
+  // As many as the kernels and proxies hold for a client that does not read.
+  let held = -1
+  await until(() => {
+    const before = held
+    held = app.bytesWritten - app.writableLength
+    return held === before
+  }, 'nothing moves any more')
+  const got = await receive(client)
+  client.end()
+  return got
+}
+
+async function abort(t: Test, open: OpenTunnel, who: keyof TunnelEnds): Promise<void> {
+  const ends = await open()
+  const [leaving, staying] = who === 'client' ? [ends.client, ends.app] : [ends.app, ends.client]
+  leaving.write('first bytes')
+  await once(staying.resume(), 'data')
+  // In the middle of a stream that nobody will read to its end.
+  staying.write(randomBytes(MIB))
+  leaving.resetAndDestroy()
+  await until(() => staying.readableEnded || staying.destroyed, 'the other end is told')
+  t.pass('told')
+}
+
+/** What came out at one end. */
+export interface Received {
+  readonly bytes: number
+  readonly sha256: string
+  /** Of up to 64 KiB. */
+  readonly text: string
+}
+
+/** Everything until FIN or the end of the socket. */
+export function receive(socket: Socket): Promise<Received> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  let text = ''
+  return new Promise((resolve) => {
+    const done = (): void => resolve({ bytes, sha256: hash.digest('hex'), text })
+    const finish = (): void => {
+      socket.off('end', finish).off('close', finish)
+      done()
+    }
+    if (socket.readableEnded || socket.destroyed) return done()
+    socket.on('data', (chunk: Buffer) => {
+      hash.update(chunk)
+      bytes += chunk.length
+      if (bytes <= MAX_TEXT) text += chunk.toString('latin1')
+    })
+    socket.once('end', finish).once('close', finish)
+    socket.resume()
+  })
+}
+
+/** Sends random bytes; resolves with their SHA-256 when the kernel has all of them. */
+async function send(to: Socket, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  for (let left = size; left > 0; left -= MIB) {
+    const block = randomBytes(Math.min(left, MIB))
+    hash.update(block)
+    if (!to.write(block)) await Promise.race([once(to, 'drain'), once(to, 'close')])
+  }
+  return hash.digest('hex')
+}
+
+function digest(data: Buffer): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+const MAX_TEXT = 64 * 1024
