@@ -5,8 +5,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CaptureListener } from '../../src/ztunnel/capture-listener.ts'
-import { createSocketFactory } from '../../src/ztunnel/socket-factory.ts'
+import { CaptureListener } from '../../src/ztunnel/proxy/capture-listener.ts'
+import { createSocketFactory } from '../../src/ztunnel/proxy/socket-factory.ts'
 
 /** Over which CPU time is measured: a loop that spins would take most of it. */
 const WINDOW_MS = 300
