@@ -41,8 +41,12 @@ const MAX_REQUEST_BYTES = 32 * 1024 * 1024
 const MAX_CONNECTIONS = 8192
 /** Calls at once on a connection: a node has one ADS stream and at most 8 certificate requests. */
 const MAX_STREAMS_PER_CONNECTION = 100
-/** HTTP/2's default is 64 KiB; a node's first answer is megabytes. Bytes. */
-const WINDOW_BYTES = 1024 * 1024
+/**
+ * What a call may send before it is read; HTTP/2's default. A stranger can make
+ * us hold it once per request. Answers, which are large, have the client's
+ * window, and no request but a reconnecting client's first is. Bytes.
+ */
+const WINDOW_BYTES = 65_535
 /** A client that does not finish its TLS handshake is dropped, milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 /** Nor may one stay that has not shown a good token so long after its handshake: strangers could take all connections. Milliseconds. */
@@ -134,7 +138,6 @@ function trackSessions(server: Http2SecureServer, log: IdentityLog): ReadonlySet
   const sessions = new Set<ServerHttp2Session>()
   server.on('session', (session) => {
     sessions.add(session)
-    session.setLocalWindowSize(WINDOW_BYTES)
     let answered = true
     const pinging = setInterval(() => {
       if (!answered) return session.destroy()

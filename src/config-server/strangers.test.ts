@@ -77,6 +77,12 @@ t.test('a connection that shows no token, or none that is good, does not stay', 
   t.equal(await ask(good.session, {}), 404, 'proven once, it stays')
 })
 
+t.test('what a stranger can make the server hold unread is small', async (t) => {
+  const { dial } = await listener(t)
+  const { session } = await dial()
+  t.ok((session.remoteSettings.initialWindowSize ?? Infinity) * MAX_STRANGER_REQUESTS <= 2 * 1024 * 1024)
+})
+
 t.test('a connection that tries one bad token after the other is closed', async (t) => {
   const { dial } = await listener(t)
   const { session, closed } = await dial()
