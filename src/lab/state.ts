@@ -86,5 +86,5 @@ function hostsFile({ services, pods, outside }: Topology): string {
   return `${lines.join('\n')}\n`
 }
 
-/** As long as anyone leaves a lab running; a day is what a token may last at most in many clusters. */
-const TOKEN_TTL_SECONDS = 24 * 3600
+/** Longer than anyone leaves a lab running: nobody puts fresh ones in their place, and without one nothing is renewed. */
+const TOKEN_TTL_SECONDS = 90 * 24 * 3600
