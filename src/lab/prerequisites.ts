@@ -74,12 +74,18 @@ export function hasCommand(command: string): boolean {
 /** Tries what the package lists know already, and refreshes them only if that fails: a second saved where it can be. */
 async function installWithApt(packages: readonly string[]): Promise<void> {
   const install = ['install', '-y', '--no-install-recommends', ...packages]
+  const command = `apt-get ${install.join(' ')}`
   const first = await aptGet(install)
   if (first.ok) return
+  if (LOCKED.test(first.output)) {
+    throw new LabError(
+      'missing-tool',
+      `\`${command}\` failed:\n${first.output.trim()}\nanother package manager is at work: try again when it is done`,
+    )
+  }
   const update = await aptGet(['update'])
   const second = await aptGet(install)
   if (second.ok) return
-  const command = `apt-get ${install.join(' ')}`
   throw new LabError(
     'missing-tool',
     `\`${command}\` failed${update.ok ? '' : ' and so did `apt-get update`'}:\n${second.output.trim()}\n` +
@@ -90,7 +96,10 @@ async function installWithApt(packages: readonly string[]): Promise<void> {
 function aptGet(argv: readonly string[]): Promise<{ ok: boolean; output: string }> {
   return new Promise((resolve) => {
     const env = { ...process.env, PATH: systemPath(), DEBIAN_FRONTEND: 'noninteractive' }
-    const child = spawn('apt-get', ['-qq', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn('apt-get', ['-qq', ...APT_PATIENCE, ...argv], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let output = ''
     const collect = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-OUTPUT_TAIL_CHARACTERS)
@@ -133,5 +142,17 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/**
+ * A fresh machine updates itself for a minute after its start; apt-get itself
+ * would give up at once. Of a network that swallows packets it would wait two
+ * minutes for each address, several times.
+ */
+const APT_PATIENCE = [
+  'DPkg::Lock::Timeout=60',
+  'Acquire::Retries=1',
+  'Acquire::http::Timeout=20',
+  'Acquire::https::Timeout=20',
+].flatMap((setting) => ['-o', setting])
+const LOCKED = /could not get lock|unable to acquire the dpkg/i
 /** Enough of apt's output to see the reason, never all of it. */
 const OUTPUT_TAIL_CHARACTERS = 4000
