@@ -26,4 +26,17 @@ t.test('Envoy holds many tunnels to one pod of ours at once', async (t) => {
       t.equal(await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`), connections)
     })
   }
+
+  // Until its first connection is up, Envoy opens one for each tunnel.
+  await t.test(
+    '250 tunnels at once, from nothing: as many handshakes, and each has its answer',
+    async (t) => {
+      const origins = { client: { tls: await lab.credentials() } }
+      const exits = [{ port: 9000, target: `${ADDRESS['app/server']}:9000`, origin: 'client' }]
+      await using envoy = await lab.envoy('envoy/client', clientBootstrap({ origins, exits }))
+      const dial = () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000)
+      t.equal(await openAtOnce(250, dial, app), 250)
+      t.comment(`${await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`)} connections`)
+    },
+  )
 })

@@ -62,10 +62,11 @@ export class InteropLab {
     return this.#write(await loadCa(this.mesh.state.certs), id)
   }
 
-  /** The same names under a root that nobody trusts; the lab's root is believed. */
-  async rogueCredentials(): Promise<TlsFiles> {
+  /** The same names under a root that nobody trusts, `ownRoots`; the lab's roots are believed. */
+  async rogueCredentials(id: Partial<SpiffeId> = {}): Promise<TlsFiles & { readonly ownRoots: string }> {
     const { roots } = await this.credentials()
-    return { ...(await this.#write(await createInMemoryCa(), {})), roots }
+    const rogue = await this.#write(await createInMemoryCa(), id)
+    return { ...rogue, roots, ownRoots: rogue.roots }
   }
 
   async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<TlsFiles>> {
