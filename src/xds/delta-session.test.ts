@@ -61,10 +61,10 @@ t.test('a wildcard client gets everything, then differences, and an empty answer
   const s = setup(workload('a'), workload('b'))
   s.send({ node: NODE, typeUrl: ADDRESS_TYPE })
   s.send({ typeUrl: AUTHORIZATION_TYPE })
-  t.match(s.next(), { names: [SERVICE, 'a', 'b'], removed: [], nonce: '1' })
-  t.match(s.next(), { type: AUTHORIZATION_TYPE, names: [], nonce: '2' })
+  t.match(s.next(), { type: AUTHORIZATION_TYPE, names: [], nonce: '1' })
+  t.match(s.next(), { names: [SERVICE, 'a', 'b'], removed: [], nonce: '2' })
   t.equal(s.next(), undefined)
-  s.send({ typeUrl: ADDRESS_TYPE, responseNonce: '1' })
+  s.send({ typeUrl: ADDRESS_TYPE, responseNonce: '2' })
   s.put(workload('a'), workload('b', { node: 'moved' }), workload('c'))
   t.match(s.next(), { names: ['b', 'c'], removed: [] })
   s.send({ typeUrl: ADDRESS_TYPE, responseNonce: '3' })
@@ -237,4 +237,15 @@ t.test('a first request with too many names is refused, not served in part', asy
   t.throws(() => s.send({ node: NODE, typeUrl: ADDRESS_TYPE, ...nothing, initialResourceVersions: held }), {
     message: /more than 100000 names/,
   })
+})
+
+t.test('of one change, policies are sent before the workloads that name them', async (t) => {
+  const s = setup()
+  for (const typeUrl of [ADDRESS_TYPE, AUTHORIZATION_TYPE]) {
+    s.send({ node: NODE, typeUrl })
+    s.send({ typeUrl, responseNonce: s.next()?.nonce ?? '' })
+  }
+  const workloads = [workload('a', { authorizationPolicies: ['foo/p'] })]
+  s.cache.replace(meshResources({ workloads, services: [service('web')], policies: [policy('p')] }))
+  t.match([s.next(), s.next()], [{ names: ['foo/p'] }, { names: ['a'] }])
 })

@@ -82,7 +82,7 @@ export class DeltaSession {
   /** The next response to send, counted as sent; undefined when there is none now. */
   next(): DeltaDiscoveryResponse | undefined {
     const now = this.#options.now()
-    for (const [typeUrl, state] of this.#types) {
+    for (const [typeUrl, state] of this.#policiesFirst()) {
       const waiting =
         state.awaitingNonce !== '' && now - (state.lastSentAt ?? 0) < this.#options.ackPatienceMs
       if (waiting && !state.subscription.mustAnswer) continue
@@ -131,6 +131,13 @@ export class DeltaSession {
     if (!state.subscription.update(request.resourceNamesSubscribe, request.resourceNamesUnsubscribe)) {
       throw tooManyNames()
     }
+  }
+
+  /** A workload that names a policy which has not come yet is served without it, however short the time. */
+  #policiesFirst(): readonly (readonly [string, TypeState])[] {
+    const policies = this.#types.get(AUTHORIZATION_TYPE)
+    const others = [...this.#types].filter(([typeUrl]) => typeUrl !== AUTHORIZATION_TYPE)
+    return policies === undefined ? others : [[AUTHORIZATION_TYPE, policies], ...others]
   }
 
   /** Told once for each type, and of a few types only: the client chooses the names. */
