@@ -43,9 +43,12 @@ export class FolderPods implements PodSource {
   /** Rejects when the folder cannot be listed at first. */
   static async watch(options: FolderPodsOptions): Promise<FolderPods> {
     const source = new FolderPods(options)
-    source.#watch = await watchFolder(options.directory, {
+    const watching = watchFolder(options.directory, {
       onChange: (snapshot) => source.#take(snapshot),
       onError: (error) => options.logger.error('folder of pods cannot be read', { error: error.message }),
+    })
+    source.#watch = await watching.catch((cause: Error) => {
+      throw new Error(`cannot read the folder of pods ${options.directory}: ${cause.message}`, { cause })
     })
     return source
   }
