@@ -163,3 +163,13 @@ t.test('when the proxy goes its pods wait for another', async (t) => {
   await untilState(agent, 'ns/lone', 'captured')
   t.equal(agent.status()[0]?.error, undefined)
 })
+
+t.test("the node's own network is never redirected, whatever a file says", async (t) => {
+  const folder = testFolder()
+  folder.pod('host', { annotations: 'ztunnel-node.io/netns: /proc/thread-self/ns/net' })
+  const { agent } = await start(t, folder)
+  t.match(agent.status(), [
+    { uid: 'ns/host', state: 'waiting-for-namespace', error: /is the network of the node itself/ },
+  ])
+  t.equal(await redirectionInPlace('/proc/thread-self/ns/net'), false)
+})

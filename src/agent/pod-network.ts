@@ -131,13 +131,25 @@ export class PodNetwork {
 
   #find(pod: CapturedPod, beforeClose: () => void): NetworkNamespace {
     try {
-      return NetworkNamespace.open(pod.networkNamespace)
+      return openForeign(pod.networkNamespace)
     } catch (error) {
       if (this.#namespace !== undefined) beforeClose()
       this.close()
       throw error
     }
   }
+}
+
+/** Redirection in the network that this process is in would send the whole node's traffic to ports where nobody listens. */
+function openForeign(path: string): NetworkNamespace {
+  const found = NetworkNamespace.open(path)
+  using own = NetworkNamespace.current()
+  if (!found.equals(own)) return found
+  found.close()
+  throw new LinuxError(
+    'invalid-argument',
+    `${path} is the network of the node itself, which is never captured; name the pod's own, or set hostNetwork: true`,
+  )
 }
 
 /** Runs at most `concurrency` tasks at a time. */
