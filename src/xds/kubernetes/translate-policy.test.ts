@@ -5,7 +5,7 @@ import { meshOf, podYaml, policyYaml } from './test-support.ts'
 
 /** The rules of `foo/p` with this spec, and what was warned of. */
 function rulesOf(spec: string): { rules: AuthorizationPolicy['rules'] | undefined; warnings: string[] } {
-  const { policies, warnings } = meshOf(policyYaml(spec))
+  const { policies, warnings } = meshOf(policyYaml(spec) + podYaml('a'))
   return { rules: policies[0]?.rules, warnings: warnings.map(({ field, message }) => `${field}: ${message}`) }
 }
 
@@ -146,4 +146,23 @@ t.test('a policy has the scope of where it stands, and selectors name it on thei
     { name: 'a', authorizationPolicies: ['foo/z', 'istio-system/root'] },
     { name: 'b', authorizationPolicies: [] },
   ])
+})
+
+t.test('a policy over nobody, as a mistyped label or namespace makes it, is told of', async (t) => {
+  const { warnings } = meshOf(
+    policyYaml('{selector: {matchLabels: {app: aa}}}', '{name: s, namespace: foo}') +
+      policyYaml('{}', '{name: p, namespace: fooo}') +
+      policyYaml('{}') +
+      policyYaml('{selector: {matchLabels: {app: a}}}', '{name: q, namespace: foo}') +
+      policyYaml('{}', '{name: mesh, namespace: istio-system}') +
+      podYaml('a'),
+  )
+  t.match(
+    warnings.map(({ field, message }) => `${field}: ${message}`),
+    [
+      /^spec.selector.matchLabels: no pod has these labels at present/,
+      /^metadata.namespace: there is no pod in namespace fooo at present/,
+    ],
+  )
+  t.equal(warnings.length, 2)
 })

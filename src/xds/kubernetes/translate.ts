@@ -1,16 +1,17 @@
-import type { AuthorizationPolicy, Service, Workload } from '../../mesh/model.ts'
-import type { KubernetesObjects } from './objects.ts'
+import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
+import type { AuthorizationPolicy, KubernetesObjects } from './objects.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { translatePeerAuthentications } from './translate-peer-authentication.ts'
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
 import { translatePod } from './translate-workload.ts'
+import { checkGateways } from './waypoint-bindings.ts'
 
 /** The mesh that a set of objects describes, as istiod would publish it. */
 export interface MeshResources {
   readonly workloads: readonly Workload[]
   readonly services: readonly Service[]
-  readonly policies: readonly AuthorizationPolicy[]
+  readonly policies: readonly MeshPolicy[]
   readonly warnings: readonly TranslateWarning[]
 }
 
@@ -27,11 +28,13 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
     warn: (object, field, message) => warnings.push({ object, field, message }),
   }
-  warnOfWaypoints(context)
+  checkGateways(context)
   const attached: AttachedPolicy[] = []
   for (const policy of objects.authorizationPolicies.values()) {
     const translated = translateAuthorizationPolicy(policy, context)
-    if (translated !== undefined) attached.push(translated)
+    if (translated === undefined) continue
+    attached.push(translated)
+    warnOfNoEffect(policy, translated, context)
   }
   const mutualTls = translatePeerAuthentications(context)
   const policies = [...attached.map(({ policy }) => policy), ...mutualTls.policies]
@@ -53,19 +56,23 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
   return { workloads, services, policies, warnings }
 }
 
-/** Gateways are not read, so that nothing can be sent through one: its policies would be missed in silence. */
-function warnOfWaypoints({ objects, warn }: TranslateContext): void {
-  for (const kind of [objects.namespaces, objects.services, objects.pods]) {
-    for (const object of kind.values()) {
-      const waypoint = object.metadata.labels[WAYPOINT_LABEL]
-      if (waypoint === undefined || waypoint === 'none') continue
-      warn(
-        object,
-        `metadata.labels["${WAYPOINT_LABEL}"]`,
-        'waypoints are not served here: traffic goes direct, at L4',
-      )
-    }
+/** In force, but over nobody: a mistyped label or namespace looks like this, and lets through what it should not. */
+function warnOfNoEffect(
+  policy: AuthorizationPolicy,
+  attached: AttachedPolicy,
+  context: TranslateContext,
+): void {
+  const { namespace } = policy.metadata
+  const pods = [...context.objects.pods.values()]
+  if (policy.spec.matchLabels !== undefined) {
+    if (pods.some((pod) => attached.selects(pod))) return
+    const message = 'no pod has these labels at present: the policy applies to nothing'
+    context.warn(policy, 'spec.selector.matchLabels', message)
+  } else if (
+    attached.policy.scope === 'NAMESPACE' &&
+    !pods.some((pod) => pod.metadata.namespace === namespace)
+  ) {
+    const message = `there is no pod in namespace ${namespace} at present: the policy applies to nothing`
+    context.warn(policy, 'metadata.namespace', message)
   }
 }
-
-const WAYPOINT_LABEL = 'istio.io/use-waypoint'
