@@ -33,6 +33,7 @@ t.test('Envoy as a sidecar opens tunnels to a pod of ours', async (t) => {
 
   await t.test('allowed: the application sees the client at its own address', async (t) => {
     const { client, app: accepted } = await open()
+    t.equal(await lab.openConnections('node-b'), 1)
     t.equal(accepted.remoteAddress, ADDRESS['envoy/client'])
     client.end()
     accepted.end()
@@ -69,6 +70,10 @@ t.test('Envoy as a sidecar opens tunnels to a pod of ours', async (t) => {
   await t.test('nobody listens: Envoy takes our 503 and closes the connection', async (t) => {
     const client = await dial(9002)
     t.equal((await receive(client)).bytes, 0)
+  })
+
+  await t.test('our proxy has let go of everything', async () => {
+    await until(async () => (await lab.openConnections('node-b')) === 0, 'no connection is open')
   })
 
   await t.test('all of it went over one connection', async (t) => {

@@ -42,6 +42,7 @@ t.test('Envoy as a sidecar ends the tunnels of our outbound proxy', async (t) =>
 
   await t.test('allowed: Envoy sees TLS 1.3 without SNI, our identity and our headers', async (t) => {
     const { client, app: accepted } = await open()
+    t.equal(await lab.openConnections('node-a'), 1)
     const from = `${client.localAddress}:${client.localPort}`
     client.end()
     accepted.end()
@@ -110,12 +111,20 @@ t.test('Envoy as a sidecar ends the tunnels of our outbound proxy', async (t) =>
       const client = await dial(port)
       client.write('hello')
       t.equal((await receive(client)).bytes, 0)
-      t.comment(await envoy.line('terminate', `authority=${SERVER}:${port}`))
+      t.match(await envoy.line('terminate', `authority=${SERVER}:${port}`), 'code=503')
+      const record = () =>
+        lab.mesh.proxyLogs().find(({ hboneAddress }) => hboneAddress === `${SERVER}:${port}`)
+      await until(() => record() !== undefined, 'the access log')
+      t.equal(record()?.error, 'http status: 503 Service Unavailable')
       other.client.end('still here')
       t.equal((await receive(other.app)).text, 'still here')
       other.app.end()
     })
   }
+
+  await t.test('our proxy has let go of everything', async () => {
+    await until(async () => (await lab.openConnections('node-a')) === 0, 'no connection is open')
+  })
 
   await t.test('all of it went over one connection', async (t) => {
     t.equal(await envoy.stat('http.connect_terminate.downstream_cx_total'), 1)

@@ -69,6 +69,11 @@ export class InteropLab {
     return { ...rogue, roots, ownRoots: rogue.roots }
   }
 
+  /** How many connections the proxy of a node has open. */
+  async openConnections(node: 'node-a' | 'node-b'): Promise<number> {
+    return JSON.parse((await this.mesh.admin(node, '/connections')).body).length
+  }
+
   async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<TlsFiles>> {
     const full = { trustDomain: 'cluster.local', namespace: 'envoy', serviceAccount: 'client', ...id }
     const svid = await new CertificateAuthority(material).issueSvid(full, CERTIFICATE_SECONDS)

@@ -157,7 +157,7 @@ async function send(to: Socket, size: number): Promise<string> {
   for (let left = size; left > 0; left -= MIB) {
     const block = randomBytes(Math.min(left, MIB))
     hash.update(block)
-    if (!to.write(block)) await Promise.race([once(to, 'drain'), once(to, 'close')])
+    await new Promise<void>((resolve) => to.write(block, () => resolve()))
   }
   return hash.digest('hex')
 }
