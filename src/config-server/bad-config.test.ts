@@ -1,4 +1,5 @@
 import { chmod, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
 import { startConfigServer } from './config-server.ts'
@@ -92,4 +93,22 @@ t.test('keys that others can read are told of at the start', async (t) => {
   const warn = (_fields: object, message: string) => void warnings.push(message)
   await mesh.start({ log: { debug: nothing, info: nothing, warn, error: nothing } })
   t.match(warnings, [/ca-key.pem is open to other users/, /token-key.pem is open to other users/])
+})
+
+t.test("a web page's name that points at loopback does not open the status", async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  const server = await mesh.start({ statusListen: { host: '127.0.0.1', port: 0 } })
+  const { port } = server.statusAddress ?? { port: 0 }
+  const ask = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const asked = request({ host: '127.0.0.1', port, path: '/status', headers: { host } }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+      })
+      asked.on('error', reject).end()
+    })
+  for (const host of ['evil.example', 'evil.example:15014', '127.0.0.1.evil.example', '127.evil.example'])
+    t.equal(await ask(host), 403, host)
+  for (const host of ['localhost', `localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`])
+    t.equal(await ask(host), 200, host)
 })

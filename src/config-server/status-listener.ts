@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http'
+import { isIPv4 } from 'node:net'
 import type { ConnectedProxy, SourceStatus } from '../xds/index.ts'
 import { type ListenAddress, listen } from './listen.ts'
 
@@ -30,6 +31,10 @@ export async function openStatusListener(
   status: () => ConfigServerStatus,
 ): Promise<StatusListener> {
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    if (isLoopback(address.host) && !isLoopback(hostOf(request.headers.host))) {
+      response.writeHead(403).end('the Host header must be that of this listener, localhost for one\n')
+      return
+    }
     const path = (request.url ?? '').split('?')[0]
     const known = path === '/status' || path === '/ready' || path === '/healthz/ready'
     if (!known || (request.method !== 'GET' && request.method !== 'HEAD')) {
@@ -44,6 +49,16 @@ export async function openStatusListener(
     }
   })
   return { address: await listen(server, address), close: () => closeHttp(server) }
+}
+
+/** By the Host header a browser tells that a page's own name was pointed at loopback (DNS rebinding) to read this. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
+/** Without the port and an IPv6 address's brackets. */
+function hostOf(header = ''): string {
+  return /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header)?.slice(1).join('') ?? ''
 }
 
 function readiness({ ready, source }: ConfigServerStatus): string {
