@@ -4,8 +4,6 @@ import type { Pod, Service } from './objects.ts'
 import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
-import { instanceOf, waypointOf } from './waypoint-bindings.ts'
-import { inboundBindingOf } from './waypoint-inbound-binding.ts'
 
 /**
  * A pod as a workload, as istiod's ambient index makes it. Undefined for a pod
@@ -40,7 +38,8 @@ export function translatePod(
     node: spec.nodeName,
     clusterId: context.clusterId,
     ...tunnelOf(pod, context),
-    ...gatewayFieldsOf(pod, context),
+    applicationTunnel: undefined,
+    waypoint: undefined,
     networkGateway: undefined,
     networkMode: spec.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
     workloadName: owner,
@@ -99,19 +98,6 @@ function healthOf({ metadata, status }: Pod): HealthStatus {
   if (status.conditions === undefined) return 'HEALTHY'
   const ready = status.conditions.find(({ type }) => type === 'Ready')
   return ready?.status === 'True' ? 'HEALTHY' : 'UNHEALTHY'
-}
-
-/** A waypoint's own pods have none, and may want their connections wrapped. */
-function gatewayFieldsOf(
-  pod: Pod,
-  context: TranslateContext,
-): Pick<Workload, 'applicationTunnel' | 'waypoint'> {
-  const { namespace, labels } = pod.metadata
-  const instanced = instanceOf(pod.metadata, context)
-  if (instanced !== undefined) return { applicationTunnel: inboundBindingOf(instanced), waypoint: undefined }
-  const { serviceAccountName: serviceAccount } = pod.spec
-  const waypoint = waypointOf({ object: pod, kind: 'workload', namespace, labels, serviceAccount }, context)
-  return { applicationTunnel: undefined, waypoint }
 }
 
 function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey, readonly Port[]> {

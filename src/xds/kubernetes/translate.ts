@@ -5,7 +5,6 @@ import { translatePeerAuthentications } from './translate-peer-authentication.ts
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
 import { translatePod } from './translate-workload.ts'
-import { checkGateways } from './waypoint-bindings.ts'
 
 /** The mesh that a set of objects describes, as istiod would publish it. */
 export interface MeshResources {
@@ -28,7 +27,7 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
     warn: (object, field, message) => warnings.push({ object, field, message }),
   }
-  checkGateways(context)
+  warnOfWaypoints(context)
   const attached: AttachedPolicy[] = []
   for (const policy of objects.authorizationPolicies.values()) {
     const translated = translateAuthorizationPolicy(policy, context)
@@ -76,3 +75,20 @@ function warnOfNoEffect(
     context.warn(policy, 'metadata.namespace', message)
   }
 }
+
+/** Gateways are not read, so that nothing can be sent through one: its policies would be missed in silence. */
+function warnOfWaypoints({ objects, warn }: TranslateContext): void {
+  for (const kind of [objects.namespaces, objects.services, objects.pods]) {
+    for (const object of kind.values()) {
+      const waypoint = object.metadata.labels[WAYPOINT_LABEL]
+      if (waypoint === undefined || waypoint === 'none') continue
+      warn(
+        object,
+        `metadata.labels["${WAYPOINT_LABEL}"]`,
+        'waypoints are not served here: traffic goes direct, at L4',
+      )
+    }
+  }
+}
+
+const WAYPOINT_LABEL = 'istio.io/use-waypoint'
