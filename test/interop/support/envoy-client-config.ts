@@ -19,6 +19,8 @@ export interface Origin {
   readonly tls: TlsFiles
   /** A new HTTP/2 connection for each tunnel. Default false: they share. */
   readonly unshared?: boolean
+  /** Receive window of a stream, bytes. Default: Envoy's own, 16 MiB. */
+  readonly streamWindow?: number
   readonly keepalive?: { readonly interval: string; readonly timeout: string }
 }
 
@@ -81,7 +83,7 @@ function originateListener(origin: string): Json {
   return internalListener(name, [{ filters: [tcpProxy(name, { ...tunneling, ...log })] }])
 }
 
-function originateCluster(name: string, { tls, unshared, keepalive }: Origin): Json {
+function originateCluster(name: string, { tls, unshared, keepalive, streamWindow }: Origin): Json {
   const limits = unshared === true ? { max_requests_per_connection: 1 } : {}
   return {
     name: originateName(name),
@@ -99,6 +101,7 @@ function originateCluster(name: string, { tls, unshared, keepalive }: Origin): J
           explicit_http_config: {
             http2_protocol_options: {
               allow_connect: true,
+              ...(streamWindow === undefined ? {} : { initial_stream_window_size: streamWindow }),
               ...(keepalive === undefined ? {} : { connection_keepalive: keepalive }),
             },
           },

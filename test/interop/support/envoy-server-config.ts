@@ -18,6 +18,8 @@ export interface ServerConfig {
   readonly tls: TlsFiles
   /** The pod's ports; others have no filter chain. */
   readonly ports: readonly ServedPort[]
+  /** Receive window of a stream, bytes. Default: Envoy's own, 16 MiB. */
+  readonly streamWindow?: number
 }
 
 export interface ServedPort {
@@ -49,7 +51,7 @@ export function serverBootstrap(config: ServerConfig): Json {
   )
 }
 
-function terminateListener({ address, tls }: ServerConfig): Json {
+function terminateListener({ address, tls, streamWindow }: ServerConfig): Json {
   return {
     name: 'connect_terminate',
     address: socketAddress(address, 15008),
@@ -61,13 +63,13 @@ function terminateListener({ address, tls }: ServerConfig): Json {
           'transport_sockets.tls.v3.DownstreamTlsContext',
           { require_client_certificate: true, common_tls_context: commonTls(tls) },
         ),
-        filters: [connectionManager()],
+        filters: [connectionManager(streamWindow)],
       },
     ],
   }
 }
 
-function connectionManager(): Json {
+function connectionManager(streamWindow: number | undefined): Json {
   return extension(
     'envoy.filters.network.http_connection_manager',
     'filters.network.http_connection_manager.v3.HttpConnectionManager',
@@ -80,6 +82,7 @@ function connectionManager(): Json {
       http2_protocol_options: {
         allow_connect: true,
         max_concurrent_streams: 100,
+        ...(streamWindow === undefined ? {} : { initial_stream_window_size: streamWindow }),
         connection_keepalive: { interval: '10s', timeout: '20s' },
       },
       upgrade_configs: [{ upgrade_type: 'CONNECT' }],

@@ -15,6 +15,10 @@ export type OpenTunnel = () => Promise<TunnelEnds>
 const MIB = 1024 * 1024
 /** Each way at the same time: four times the largest window of either side. */
 const BULK_BYTES = 64 * MIB
+/** More than all windows and kernel buffers on the way can hold. */
+const UNREAD_BYTES = 256 * MIB
+/** So many polls without a change are the end of it. */
+const STILL_POLLS = 10
 
 /** What any tunnel of HBONE must do with a connection's bytes and ends, whoever stands at its ends. */
 export async function tunnelSuite(t: Test, open: OpenTunnel): Promise<void> {
@@ -25,6 +29,7 @@ export async function tunnelSuite(t: Test, open: OpenTunnel): Promise<void> {
     const answer = randomBytes(3 * MIB)
     t.equal((await readLate(open, answer)).sha256, digest(answer))
   })
+  await t.test('a client that does not read stops the application', (t) => backPressure(t, open))
   await t.test('a client that aborts is gone for the application', (t) => abort(t, open, 'client'))
   await t.test('an application that aborts is gone for the client', (t) => abort(t, open, 'app'))
 }
@@ -96,17 +101,36 @@ async function bothHalves(t: Test, open: OpenTunnel): Promise<void> {
 export async function readLate(open: OpenTunnel, answer: Buffer): Promise<Received> {
   const { client, app } = await open()
   app.end(answer)
-  await until(() => app.writableLength < answer.length, 'the first bytes are on their way')
-  // As many as the kernels and proxies hold for a client that does not read.
-  let held = -1
-  await until(() => {
-    const before = held
-    held = app.bytesWritten - app.writableLength
-    return held === before
-  }, 'nothing moves any more')
+  await untilStuck(app)
   const got = await receive(client)
   client.end()
   return got
+}
+
+async function backPressure(t: Test, open: OpenTunnel): Promise<void> {
+  const { client, app } = await open()
+  const block = Buffer.alloc(MIB)
+  for (let i = 0; i < UNREAD_BYTES / MIB; i++) app.write(block)
+  const held = await untilStuck(app)
+  t.ok(held < UNREAD_BYTES / 2, `kernels and proxies hold ${held} bytes`)
+  client.end()
+  await receive(app)
+  app.end()
+  t.equal((await receive(client)).bytes, UNREAD_BYTES, 'and then it gets everything')
+}
+
+/** Waits until nothing of what was written moves any more; resolves with how much of it is gone. */
+async function untilStuck(socket: Socket): Promise<number> {
+  const gone = (): number => socket.bytesWritten - socket.writableLength
+  let before = -1
+  let still = 0
+  await until(() => {
+    const now = gone()
+    still = now === before && now > 0 ? still + 1 : 0
+    before = now
+    return still >= STILL_POLLS
+  }, 'nothing moves any more')
+  return before
 }
 
 async function abort(t: Test, open: OpenTunnel, who: keyof TunnelEnds): Promise<void> {
