@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { collectObjects, objectKey } from './collect-objects.ts'
 import { fingerprintOf, type KnownFile, readIfChanged } from './known-file.ts'
 import type { KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { ParsedObject } from './parse.ts'
@@ -94,15 +95,8 @@ export class Folder {
   }
 }
 
-const NO_OBJECTS: KubernetesObjects = {
-  namespaces: new Map(),
-  pods: new Map(),
-  services: new Map(),
-  authorizationPolicies: new Map(),
-  peerAuthentications: new Map(),
-}
 const EMPTY: FolderSnapshot = {
-  objects: NO_OBJECTS,
+  objects: collectObjects([]),
   problems: [],
   files: [],
   complete: false,
@@ -203,30 +197,9 @@ function byKind(parsed: readonly ParsedObject[], problems: FileProblem[]): Kuber
       message: `${kind} ${metadata.name} is defined in ${earlier.file}:${earlier.line} too, and that one is in force: remove one`,
     })
   }
-  return collect([...first.values()].map(({ object }) => object))
-}
-
-function collect(all: readonly KubernetesObject[]): KubernetesObjects {
-  const pick = <K extends KubernetesObject['kind']>(kind: K) =>
-    new Map(
-      all
-        .filter((object): object is Extract<KubernetesObject, { kind: K }> => object.kind === kind)
-        .map((object) => [keyOf(object), object] as const)
-        .sort(([a], [b]) => (a < b ? -1 : 1)),
-    )
-  return {
-    namespaces: pick('Namespace'),
-    pods: pick('Pod'),
-    services: pick('Service'),
-    authorizationPolicies: pick('AuthorizationPolicy'),
-    peerAuthentications: pick('PeerAuthentication'),
-  }
+  return collectObjects([...first.values()].map(({ object }) => object))
 }
 
 function idOf(object: KubernetesObject): string {
-  return `${object.kind} ${keyOf(object)}`
-}
-
-function keyOf({ kind, metadata }: KubernetesObject): string {
-  return kind === 'Namespace' ? metadata.name : `${metadata.namespace}/${metadata.name}`
+  return `${object.kind} ${objectKey(object)}`
 }

@@ -1,3 +1,5 @@
+import type { Gateway } from './objects-gateway.ts'
+
 /**
  * Kubernetes and Istio objects, reduced to the fields that an ambient mesh is
  * made of. Field names and meanings are the originals', so that the same YAML
@@ -155,13 +157,14 @@ export interface PeerAuthentication {
   }
 }
 
-export type KubernetesObject = Namespace | Pod | Service | AuthorizationPolicy | PeerAuthentication
+export type KubernetesObject = Namespace | Pod | Service | Gateway | AuthorizationPolicy | PeerAuthentication
 
-/** The objects of a folder by kind. Keys are `namespace/name`, for namespaces the name. */
+/** The objects of a folder by kind, in order of key. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface KubernetesObjects {
   readonly namespaces: ReadonlyMap<string, Namespace>
   readonly pods: ReadonlyMap<string, Pod>
   readonly services: ReadonlyMap<string, Service>
+  readonly gateways: ReadonlyMap<string, Gateway>
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>
   readonly peerAuthentications: ReadonlyMap<string, PeerAuthentication>
 }

@@ -4,6 +4,7 @@ import { placeOf, placeOfSyntaxError } from '../yaml-place.ts'
 import type { KubernetesObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
+import { gatewaySchema } from './schema-gateway.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
 
 /** An object and where it stands, for problems that show only among several objects. */
@@ -57,6 +58,8 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['v1/Namespace', namespaceSchema],
   ['v1/Pod', podSchema],
   ['v1/Service', serviceSchema],
+  ['gateway.networking.k8s.io/v1/Gateway', gatewaySchema],
+  ['gateway.networking.k8s.io/v1beta1/Gateway', gatewaySchema],
   ['security.istio.io/v1/AuthorizationPolicy', authorizationPolicySchema],
   ['security.istio.io/v1beta1/AuthorizationPolicy', authorizationPolicySchema],
   ['security.istio.io/v1/PeerAuthentication', peerAuthenticationSchema],

@@ -1,4 +1,5 @@
-import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+import { collectObjects } from './collect-objects.ts'
+import type { KubernetesObjects } from './objects.ts'
 import { parseFile } from './parse.ts'
 import { type MeshResources, translate } from './translate.ts'
 import type { TranslateOptions } from './translate-context.ts'
@@ -8,23 +9,7 @@ export function objectsOf(text: string): KubernetesObjects {
   const { objects, problems } = parseFile('test.yaml', text)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new Error(JSON.stringify(errors))
-  const pick = <K extends KubernetesObject['kind']>(kind: K) =>
-    new Map(
-      objects
-        .map(({ object }) => object)
-        .filter((object): object is Extract<KubernetesObject, { kind: K }> => object.kind === kind)
-        .map(
-          (object) =>
-            [`${object.metadata.namespace}/${object.metadata.name}`.replace(/^\//, ''), object] as const,
-        ),
-    )
-  return {
-    namespaces: pick('Namespace'),
-    pods: pick('Pod'),
-    services: pick('Service'),
-    authorizationPolicies: pick('AuthorizationPolicy'),
-    peerAuthentications: pick('PeerAuthentication'),
-  }
+  return collectObjects(objects.map(({ object }) => object))
 }
 
 /** The mesh that a YAML text describes. */

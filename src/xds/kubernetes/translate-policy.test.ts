@@ -134,12 +134,12 @@ t.test('a policy has the scope of where it stands, and selectors name it on thei
   t.strictSame(
     policies.map(({ namespace, name, scope }) => `${namespace}/${name} ${scope}`),
     [
-      'foo/p NAMESPACE',
-      'istio-system/mesh GLOBAL',
-      'foo/z WORKLOAD_SELECTOR',
-      'istio-system/root WORKLOAD_SELECTOR',
       'bar/elsewhere WORKLOAD_SELECTOR',
       'foo/none NAMESPACE',
+      'foo/p NAMESPACE',
+      'foo/z WORKLOAD_SELECTOR',
+      'istio-system/mesh GLOBAL',
+      'istio-system/root WORKLOAD_SELECTOR',
     ],
   )
   t.match(workloads, [

@@ -1,6 +1,7 @@
 import type { AppProtocol, LoadBalancing, Service as MeshService, RoutingScope } from '../../mesh/model.ts'
 import type { Service, ServicePort } from './objects.ts'
 import type { TranslateContext } from './translate-context.ts'
+import { waypointOf } from './waypoint-bindings.ts'
 
 /** A service as istiod's ambient index makes it. Undefined for an ExternalName, which is an alias and no service. */
 export function translateService(service: Service, context: TranslateContext): MeshService | undefined {
@@ -24,7 +25,10 @@ export function translateService(service: Service, context: TranslateContext): M
         appProtocol: appProtocolOf(port),
       })),
     subjectAltNames: [],
-    waypoint: undefined,
+    waypoint: waypointOf(
+      { object: service, kind: 'service', namespace: metadata.namespace, labels: metadata.labels },
+      context,
+    ),
     weightedWaypoints: [],
     loadBalancing: loadBalancingOf(service, context),
     ipFamilies: ipFamiliesOf(service),

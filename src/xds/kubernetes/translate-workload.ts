@@ -4,6 +4,8 @@ import type { Pod, Service } from './objects.ts'
 import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
+import { instanceOf, waypointOf } from './waypoint-bindings.ts'
+import { inboundBindingOf } from './waypoint-inbound-binding.ts'
 
 /**
  * A pod as a workload, as istiod's ambient index makes it. Undefined for a pod
@@ -16,7 +18,7 @@ export function translatePod(
   context: TranslateContext,
 ): Workload | undefined {
   const { metadata, spec, status } = pod
-  if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined
+  if (hasEnded(pod)) return undefined
   if (status.podIPs.length === 0) {
     context.warn(pod, 'status.podIP', 'not set: a pod without an address is not in the mesh')
     return undefined
@@ -38,8 +40,7 @@ export function translatePod(
     node: spec.nodeName,
     clusterId: context.clusterId,
     ...tunnelOf(pod, context),
-    applicationTunnel: undefined,
-    waypoint: undefined,
+    ...gatewayFieldsOf(pod, context),
     networkGateway: undefined,
     networkMode: spec.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
     workloadName: owner,
@@ -52,6 +53,11 @@ export function translatePod(
     locality: { region: '', zone: '', subzone: '' },
     capacity: 1,
   }
+}
+
+/** A pod that has ended keeps the address that another may have now. */
+export function hasEnded({ status: { phase } }: Pod): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
 }
 
 const CANONICAL_NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']
@@ -100,17 +106,41 @@ function healthOf({ metadata, status }: Pod): HealthStatus {
   return ready?.status === 'True' ? 'HEALTHY' : 'UNHEALTHY'
 }
 
+/** A waypoint's own pods have none, and may want their connections wrapped. */
+function gatewayFieldsOf(
+  pod: Pod,
+  context: TranslateContext,
+): Pick<Workload, 'applicationTunnel' | 'waypoint'> {
+  const { namespace, labels } = pod.metadata
+  const instanced = instanceOf(pod.metadata, context)
+  if (instanced !== undefined) return { applicationTunnel: inboundBindingOf(instanced), waypoint: undefined }
+  const { serviceAccountName: serviceAccount } = pod.spec
+  const waypoint = waypointOf({ object: pod, kind: 'workload', namespace, labels, serviceAccount }, context)
+  return { applicationTunnel: undefined, waypoint }
+}
+
 function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey, readonly Port[]> {
   const services = new Map<ServiceKey, readonly Port[]>()
   for (const service of context.objects.services.values()) {
-    const { metadata, spec } = service
-    if (metadata.namespace !== pod.metadata.namespace || spec.type === 'ExternalName') continue
-    // Without a selector, a service's endpoints are somebody else's to say.
-    if (Object.keys(spec.selector).length === 0 || !matchesLabels(spec.selector, pod.metadata.labels))
-      continue
-    services.set(`${metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
+    if (!serviceSelects(service, pod)) continue
+    services.set(`${service.metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
   }
   return services
+}
+
+/** Whether a pod is an endpoint of a service. Without a selector, endpoints are somebody else's to say. */
+export function serviceSelects({ metadata, spec }: Service, pod: Pod): boolean {
+  return (
+    metadata.namespace === pod.metadata.namespace &&
+    spec.type !== 'ExternalName' &&
+    Object.keys(spec.selector).length > 0 &&
+    matchesLabels(spec.selector, pod.metadata.labels)
+  )
+}
+
+/** Where a named port of a service leads in a pod. */
+export function namedPort(name: string, pod: Pod): number | undefined {
+  return pod.spec.ports.find((port) => port.name === name && port.protocol === 'TCP')?.containerPort
 }
 
 /** A named port that the pod does not have is left out; the pod stays an endpoint for the others. */
@@ -118,8 +148,7 @@ function portsOf(service: Service, pod: Pod): readonly Port[] {
   const ports: Port[] = []
   for (const port of service.spec.ports) {
     if (port.protocol !== 'TCP') continue
-    const named = pod.spec.ports.find(({ name, protocol }) => name === port.targetPort && protocol === 'TCP')
-    const targetPort = typeof port.targetPort === 'number' ? port.targetPort : named?.containerPort
+    const targetPort = typeof port.targetPort === 'number' ? port.targetPort : namedPort(port.targetPort, pod)
     if (targetPort === undefined) continue
     ports.push({ servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) })
   }

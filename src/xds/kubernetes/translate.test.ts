@@ -179,9 +179,3 @@ t.test('equal objects give equal meshes, whatever order they are written in', as
   const parts = [pod({}), service('clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80}]')]
   t.strictSame(meshOf(parts.join('')), meshOf([...parts].reverse().join('')))
 })
-
-t.test('a waypoint that nothing will go through is said', async (t) => {
-  const { warnings } = meshOf(pod({ labels: ', istio.io/use-waypoint: wp' }) + service('clusterIP: None'))
-  t.match(warnings, [{ object: { kind: 'Pod' }, message: /waypoints are not served here/ }])
-  t.strictSame(meshOf(pod({ labels: ', istio.io/use-waypoint: none' })).warnings, [])
-})

@@ -1,10 +1,11 @@
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
-import type { AuthorizationPolicy, KubernetesObjects } from './objects.ts'
+import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { translatePeerAuthentications } from './translate-peer-authentication.ts'
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
 import { translatePod } from './translate-workload.ts'
+import { checkGateways } from './waypoint-bindings.ts'
 
 /** The mesh that a set of objects describes, as istiod would publish it. */
 export interface MeshResources {
@@ -25,9 +26,9 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     rootNamespace,
     objects,
     network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
-    warn: (object, field, message) => warnings.push({ object, field, message }),
+    warn: warnOnce(warnings),
   }
-  warnOfWaypoints(context)
+  checkGateways(context)
   const attached: AttachedPolicy[] = []
   for (const policy of objects.authorizationPolicies.values()) {
     const translated = translateAuthorizationPolicy(policy, context)
@@ -76,19 +77,14 @@ function warnOfNoEffect(
   }
 }
 
-/** Gateways are not read, so that nothing can be sent through one: its policies would be missed in silence. */
-function warnOfWaypoints({ objects, warn }: TranslateContext): void {
-  for (const kind of [objects.namespaces, objects.services, objects.pods]) {
-    for (const object of kind.values()) {
-      const waypoint = object.metadata.labels[WAYPOINT_LABEL]
-      if (waypoint === undefined || waypoint === 'none') continue
-      warn(
-        object,
-        `metadata.labels["${WAYPOINT_LABEL}"]`,
-        'waypoints are not served here: traffic goes direct, at L4',
-      )
-    }
+/** What is wrong with a namespace would else be said for each of its pods. */
+function warnOnce(into: TranslateWarning[]): TranslateContext['warn'] {
+  const said = new Map<KubernetesObject, Set<string>>()
+  return (object, field, message) => {
+    const before = said.get(object) ?? new Set()
+    said.set(object, before)
+    if (before.has(`${field} ${message}`)) return
+    before.add(`${field} ${message}`)
+    into.push({ object, field, message })
   }
 }
-
-const WAYPOINT_LABEL = 'istio.io/use-waypoint'
