@@ -1,15 +1,20 @@
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** The Envoy that every interop test runs against. */
 export const ENVOY_VERSION = '1.40.0'
 
+/** Tells the tests where Envoy is; in their namespaces the user has another number, and so another folder below /tmp. */
+export const PROGRAM_VARIABLE = 'ZTUNNEL_TEST_ENVOY'
+
 /** Where Envoy's program is, if it was installed; see `install-envoy.ts`. */
 export function findEnvoy(): string | undefined {
-  return cacheFolders()
+  const candidates = cacheFolders()
+    .filter(isOurs)
     .map((folder) => join(folder, PROGRAM))
-    .find((program) => existsSync(program))
+  const told = process.env[PROGRAM_VARIABLE]
+  return [...(told === undefined ? [] : [told]), ...candidates].find((program) => existsSync(program))
 }
 
 /** Envoy's program. Throws, saying what to run, when it is not installed. */
@@ -25,7 +30,7 @@ export function writableCacheFolder(): string {
     try {
       mkdirSync(folder, { recursive: true })
       accessSync(folder, constants.W_OK)
-      return folder
+      if (isOurs(folder)) return folder
     } catch {
       // The next one.
     }
@@ -37,9 +42,13 @@ export function writableCacheFolder(): string {
 function cacheFolders(): readonly string[] {
   return [
     join(homedir(), '.cache', 'ztunnel-node', `envoy-${ENVOY_VERSION}`),
-    // The user's own: another's could hold any program.
     join(tmpdir(), `ztunnel-node-${process.getuid?.() ?? 0}`, `envoy-${ENVOY_VERSION}`),
   ]
+}
+
+/** Below /tmp anybody can make a folder, and put any program into it. */
+function isOurs(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.uid === process.getuid?.()
 }
 
 const PROGRAM = join('envoy', '_bin', 'envoy')

@@ -3,18 +3,20 @@
 // own. Without it nothing can be said: a failure under CI=true, a notice elsewhere.
 import { spawnSync } from 'node:child_process'
 import { resolve } from 'node:path'
-import { ENVOY_VERSION } from './envoy-binary.ts'
+import { ENVOY_VERSION, PROGRAM_VARIABLE } from './envoy-binary.ts'
 import { installEnvoy } from './install-envoy.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 
 try {
-  process.stdout.write(`Envoy ${ENVOY_VERSION}: ${await installEnvoy()}\n`)
+  const program = await installEnvoy()
+  process.stdout.write(`Envoy ${ENVOY_VERSION}: ${program}\n`)
   const argv = process.argv.slice(2)
   const patterns = argv.length > 0 ? argv : ['test/interop/**/*.test.ts']
   const { status, error } = spawnSync(process.execPath, ['scripts/test.ts', ...patterns], {
     cwd: ROOT,
     stdio: 'inherit',
+    env: { ...process.env, [PROGRAM_VARIABLE]: program },
   })
   if (error !== undefined) throw error
   process.exitCode = status ?? 1
