@@ -3,13 +3,15 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { collectObjects, objectKey } from './collect-objects.ts'
 import { fingerprintOf, type KnownFile, readIfChanged } from './known-file.ts'
-import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+import type { KubernetesObject, KubernetesObjects, OtherObject } from './objects.ts'
 import type { ParsedObject } from './parse.ts'
 import type { FileProblem } from './problem.ts'
 
 /** What a folder says at one moment. */
 export interface FolderSnapshot {
   readonly objects: KubernetesObjects
+  /** What else the files name, in order of file. */
+  readonly others: readonly OtherObject[]
   /** All of them, errors and warnings, in order of file and line. */
   readonly problems: readonly FileProblem[]
   readonly files: readonly FileState[]
@@ -97,6 +99,7 @@ export class Folder {
 
 const EMPTY: FolderSnapshot = {
   objects: collectObjects([]),
+  others: [],
   problems: [],
   files: [],
   complete: false,
@@ -144,6 +147,7 @@ function buildSnapshot(files: readonly KnownFile[], previous: FolderSnapshot): F
   const places = new Map<KubernetesObject, ObjectPlace>(parsed.map((entry) => [entry.object, entry]))
   return {
     objects,
+    others: files.flatMap(({ good }) => good?.others ?? []),
     problems,
     files: states,
     complete: refused === undefined,

@@ -62,6 +62,7 @@ function problemOf(stats: BigIntStats, known: KnownFile | undefined): string | u
 function unusable(file: string, message: string): ParsedFile {
   return {
     objects: [],
+    others: [],
     problems: [{ severity: 'error', file, line: undefined, column: undefined, field: '', message }],
   }
 }

@@ -129,6 +129,16 @@ export interface PolicyRule {
   readonly when?: readonly PolicyCondition[] | undefined
 }
 
+/** What a policy is bound to in place of workloads. */
+export interface TargetReference {
+  /** Empty: Kubernetes' own, that of a Service. */
+  readonly group: string
+  readonly kind: string
+  readonly name: string
+  /** Undefined: the policy's. */
+  readonly namespace: string | undefined
+}
+
 /** `security.istio.io` AuthorizationPolicy. */
 export interface AuthorizationPolicy {
   readonly kind: 'AuthorizationPolicy'
@@ -136,8 +146,8 @@ export interface AuthorizationPolicy {
   readonly spec: {
     /** Undefined: the whole namespace, or the whole mesh from the root namespace. */
     readonly matchLabels: Readonly<Record<string, string>> | undefined
-    /** Bound to a waypoint or a service, none of a node proxy's business. */
-    readonly hasTargetRefs: boolean
+    /** With any, the policy is bound to waypoints or services and none of a node proxy's business. */
+    readonly targetRefs: readonly TargetReference[]
     readonly action: 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM'
     readonly rules: readonly PolicyRule[]
   }
@@ -155,6 +165,16 @@ export interface PeerAuthentication {
     /** By workload (target) port. */
     readonly portLevelMtls: ReadonlyMap<number, MutualTlsMode>
   }
+}
+
+/** The name of an object that is in the YAML and not read further, such as a ServiceAccount or a Gateway. */
+export interface OtherObject {
+  /** Without the version; empty for Kubernetes' own. */
+  readonly group: string
+  readonly kind: string
+  /** `default` where the YAML has none, for cluster-wide kinds too. */
+  readonly namespace: string
+  readonly name: string
 }
 
 export type KubernetesObject = Namespace | Pod | Service | Gateway | AuthorizationPolicy | PeerAuthentication

@@ -125,3 +125,41 @@ t.test('a file that is no YAML at all has a bounded number of problems', async (
     t.match(found.at(-1), /^error a.yaml: \d+ problems more/)
   }
 })
+
+t.test('a block of addresses that readers take differently is an error', async (t) => {
+  for (const block of [
+    '10.8/16',
+    '010.0.0.0/8',
+    '0x0a.0.0.0/8',
+
+    '10.0.0.0/33',
+    'fe80::1%eth0',
+  ]) {
+    const policy = policyYaml(`{rules: [{from: [{source: {ipBlocks: ["${block}"]}}]}]}`)
+    t.match(problems(policy), [/expected an IP address or a CIDR block/], block)
+  }
+  for (const block of ['10.0.0.0/8', '10.0.0.1', 'fd00::/8', '::1']) {
+    t.strictSame(problems(policyYaml(`{rules: [{from: [{source: {ipBlocks: ["${block}"]}}]}]}`)), [], block)
+  }
+})
+
+t.test('a target reference names a kind and an object, and excludes a selector', async (t) => {
+  const cases: readonly [string, RegExp][] = [
+    ['{targetRefs: [{kind: Service}]}', /targetRefs\[0\].name: /],
+    ['{targetRefs: [{name: a}]}', /targetRefs\[0\].kind: expected text/],
+    ['{targetRef: {kind: Service, name: a, sectionName: b}}', /targetRef.sectionName: unknown field/],
+    ['{targetRef: {kind: Service, name: a}, selector: {matchLabels: {a: b}}}', /exclude each other/],
+  ]
+  for (const [spec, expected] of cases) t.match(problems(policyYaml(spec)), [expected], spec)
+  const { objects } = parseFile('a.yaml', policyYaml('{targetRefs: [{group: core, kind: Service, name: a}]}'))
+  t.match(objects, [{ object: { spec: { targetRefs: [{ group: '', kind: 'Service', name: 'a' }] } } }])
+})
+
+t.test('what is not read further is known by name', async (t) => {
+  const yaml = `apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, namespace: foo}
+---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: b}\n`
+  t.strictSame(parseFile('a.yaml', yaml).others, [
+    { group: '', kind: 'ServiceAccount', namespace: 'foo', name: 'a' },
+    { group: 'networking.istio.io', kind: 'ServiceEntry', namespace: 'default', name: 'b' },
+  ])
+})

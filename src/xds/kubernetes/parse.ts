@@ -1,7 +1,7 @@
 import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
 import type { z } from 'zod'
 import { placeOf, placeOfSyntaxError } from '../yaml-place.ts'
-import type { KubernetesObject } from './objects.ts'
+import type { KubernetesObject, OtherObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
 import { gatewaySchema } from './schema-gateway.ts'
@@ -18,25 +18,27 @@ export interface ParsedObject {
 /** What one file says. With an error among the problems, nothing of it may be used. */
 export interface ParsedFile {
   readonly objects: readonly ParsedObject[]
+  readonly others: readonly OtherObject[]
   readonly problems: readonly FileProblem[]
 }
 
 /** Reads one file of Kubernetes YAML: any number of documents, `List`s among them. Never throws. */
 export function parseFile(file: string, text: string): ParsedFile {
   const lines = new LineCounter()
-  const parsed: Mutable = { file, lines, objects: [], problems: [] }
+  const parsed: Mutable = { file, lines, objects: [], others: [], problems: [] }
   // Anchors and merge keys are YAML; duplicate keys are refused, as kubectl does.
   for (const document of parseAllDocuments(text, { lineCounter: lines, merge: true })) {
     if (!('contents' in document)) continue
     readDocument(document, parsed)
   }
-  return { objects: parsed.objects, problems: firstOf(parsed.problems) }
+  return { objects: parsed.objects, others: parsed.others, problems: firstOf(parsed.problems) }
 }
 
 interface Mutable {
   readonly file: string
   readonly lines: LineCounter
   readonly objects: ParsedObject[]
+  readonly others: OtherObject[]
   readonly problems: FileProblem[]
 }
 
@@ -117,8 +119,9 @@ function readObject(value: unknown, path: Path, document: Document, into: Mutabl
       readObject(item, [...path, 'items', index], document, into)
     return
   }
-  if (TOLERATED_KINDS.has(type)) return
   const schema = SCHEMAS.get(type)
+  if (schema === undefined) into.others.push(...otherObject(value, apiVersion, kind))
+  if (TOLERATED_KINDS.has(type)) return
   if (schema === undefined) {
     const known = [...SCHEMAS.keys(), ...TOLERATED_KINDS].join(', ')
     const isPolicy =
@@ -158,6 +161,15 @@ function validate(
       )
     }
   }
+}
+
+/** Its name if it has one: of what is not read, nothing is refused. */
+function otherObject(value: object, apiVersion: string, kind: string): readonly OtherObject[] {
+  const metadata: unknown = Reflect.get(value, 'metadata')
+  const name = typeof metadata === 'object' && metadata !== null ? textField(metadata, 'name') : undefined
+  if (name === undefined || typeof metadata !== 'object' || metadata === null) return []
+  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.lastIndexOf('/')) : ''
+  return [{ group, kind, namespace: textField(metadata, 'namespace') ?? 'default', name }]
 }
 
 function textField(value: object, field: string): string | undefined {

@@ -1,13 +1,14 @@
-import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { parseCidr } from '../../mesh/addresses.ts'
 import type {
   AuthorizationPolicy,
   MutualTlsMode,
   PeerAuthentication,
   PolicyCondition,
   PolicySource,
+  TargetReference,
 } from './objects.ts'
-import { namespacedMeta } from './schema-common.ts'
+import { dnsSubdomain, namespacedMeta } from './schema-common.ts'
 
 // Unknown fields are refused throughout: a mistyped field of a policy would
 // otherwise silently allow what it was meant to deny.
@@ -94,11 +95,26 @@ const rule = z.strictObject({
 
 const selector = z.strictObject({ matchLabels: z.record(z.string(), z.string()).optional() }).nullish()
 
+const targetRef = z
+  .strictObject(
+    {
+      group: z.string().nullish(),
+      kind: z.string({ error: 'expected text: Service, Gateway, GatewayClass or ServiceEntry' }).min(1),
+      name: dnsSubdomain,
+      namespace: z.string().nullish(),
+    },
+    { error: 'expected group, kind and name' },
+  )
+  .transform(({ group, kind, name, namespace }): TargetReference => {
+    // Kubernetes' own group has no name; "core" is what people call it.
+    return { group: !group || group === 'core' ? '' : group, kind, name, namespace: namespace || undefined }
+  })
+
 const policySpec = z
   .strictObject({
     selector,
-    targetRef: z.record(z.string(), z.unknown()).nullish(),
-    targetRefs: z.array(z.record(z.string(), z.unknown())).nullish(),
+    targetRef: targetRef.nullish(),
+    targetRefs: z.array(targetRef).nullish(),
     action: z
       .enum(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM'], { error: 'expected ALLOW, DENY, AUDIT or CUSTOM' })
       .nullish(),
@@ -107,6 +123,9 @@ const policySpec = z
   })
   .refine((spec) => spec.action !== 'DENY' || (spec.rules ?? []).length > 0, {
     error: 'a DENY policy without rules denies nothing; write "rules: [{}]" to deny everything',
+  })
+  .refine((spec) => !spec.selector || targetRefsOf(spec).length === 0, {
+    error: 'selector and targetRefs exclude each other',
   })
 
 /** `security.istio.io` AuthorizationPolicy. A spec that is absent or empty allows nothing, as in Istio. */
@@ -124,7 +143,7 @@ export const authorizationPolicySchema = z
       metadata,
       spec: {
         matchLabels: labelsOf(spec?.selector),
-        hasTargetRefs: Boolean(spec?.targetRef) || (spec?.targetRefs ?? []).length > 0,
+        targetRefs: spec ? targetRefsOf(spec) : [],
         action: spec?.action ?? 'ALLOW',
         rules: spec?.rules ?? [],
       },
@@ -170,6 +189,13 @@ export const peerAuthenticationSchema = z
     }),
   )
 
+function targetRefsOf(spec: {
+  readonly targetRef?: TargetReference | null | undefined
+  readonly targetRefs?: readonly TargetReference[] | null | undefined
+}): readonly TargetReference[] {
+  return [...(spec.targetRef ? [spec.targetRef] : []), ...(spec.targetRefs ?? [])]
+}
+
 /** A selector without labels selects nothing in particular: the same as none. */
 function labelsOf(given: z.infer<typeof selector>): Readonly<Record<string, string>> | undefined {
   const labels = given?.matchLabels
@@ -211,7 +237,7 @@ function isPort(text: string): boolean {
   return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535
 }
 
+/** Strictly: `10.8/16` and `010.0.0.0/8` mean one block to one reader and another to the next. */
 function isIpBlock(text: string): boolean {
-  if (text.includes('/')) return ipaddr.isValidCIDR(text)
-  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
+  return !text.includes('%') && parseCidr(text) !== undefined
 }

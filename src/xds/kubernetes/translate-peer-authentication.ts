@@ -37,7 +37,7 @@ export function translatePeerAuthentications(context: TranslateContext): MutualT
   return {
     policies: [strict, ...converted.values()],
     attachedTo: (pod) => {
-      const selecting = all.find((policy) => selects(policy, pod, context))
+      const selecting = all.find((policy) => peerAuthenticationSelects(policy, pod, context.rootNamespace))
       const own = selecting === undefined ? undefined : converted.get(selecting)
       if (own !== undefined) return [`${own.namespace}/${own.name}`]
       const mode = selecting
@@ -61,10 +61,15 @@ function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
   return String(left) < String(right) ? -1 : 1
 }
 
-function selects({ metadata, spec }: PeerAuthentication, pod: Pod, context: TranslateContext): boolean {
+/** Whether a policy has a selector and it picks the pod. From the root namespace none does, as in istiod. */
+export function peerAuthenticationSelects(
+  { metadata, spec }: PeerAuthentication,
+  pod: Pod,
+  rootNamespace: string,
+): boolean {
   return (
     spec.matchLabels !== undefined &&
-    metadata.namespace !== context.rootNamespace &&
+    metadata.namespace !== rootNamespace &&
     metadata.namespace === pod.metadata.namespace &&
     matchesLabels(spec.matchLabels, pod.metadata.labels)
   )

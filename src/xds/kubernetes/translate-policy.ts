@@ -24,7 +24,7 @@ export function translateAuthorizationPolicy(
   context: TranslateContext,
 ): AttachedPolicy | undefined {
   const { metadata, spec } = policy
-  if (spec.hasTargetRefs) {
+  if (spec.targetRefs.length > 0) {
     context.warn(policy, 'spec.targetRefs', 'bound to a waypoint or service, not enforced by node proxies')
     return undefined
   }
