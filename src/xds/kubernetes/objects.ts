@@ -1,4 +1,5 @@
 import type { Gateway } from './objects-gateway.ts'
+import type { ServiceEntry, WorkloadEntry } from './objects-networking.ts'
 
 /**
  * Kubernetes and Istio objects, reduced to the fields that an ambient mesh is
@@ -177,7 +178,15 @@ export interface OtherObject {
   readonly name: string
 }
 
-export type KubernetesObject = Namespace | Pod | Service | Gateway | AuthorizationPolicy | PeerAuthentication
+export type KubernetesObject =
+  | Namespace
+  | Pod
+  | Service
+  | Gateway
+  | ServiceEntry
+  | WorkloadEntry
+  | AuthorizationPolicy
+  | PeerAuthentication
 
 /** The objects of a folder by kind, in order of key. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface KubernetesObjects {
@@ -185,6 +194,8 @@ export interface KubernetesObjects {
   readonly pods: ReadonlyMap<string, Pod>
   readonly services: ReadonlyMap<string, Service>
   readonly gateways: ReadonlyMap<string, Gateway>
+  readonly serviceEntries: ReadonlyMap<string, ServiceEntry>
+  readonly workloadEntries: ReadonlyMap<string, WorkloadEntry>
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>
   readonly peerAuthentications: ReadonlyMap<string, PeerAuthentication>
 }

@@ -157,9 +157,9 @@ t.test('a target reference names a kind and an object, and excludes a selector',
 
 t.test('what is not read further is known by name', async (t) => {
   const yaml = `apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, namespace: foo}
----\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: b}\n`
+---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: b}\n`
   t.strictSame(parseFile('a.yaml', yaml).others, [
     { group: '', kind: 'ServiceAccount', namespace: 'foo', name: 'a' },
-    { group: 'networking.istio.io', kind: 'ServiceEntry', namespace: 'default', name: 'b' },
+    { group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'b' },
   ])
 })

@@ -5,6 +5,7 @@ import type { KubernetesObject, OtherObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
 import { gatewaySchema } from './schema-gateway.ts'
+import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
 
 /** An object and where it stands, for problems that show only among several objects. */
@@ -62,6 +63,10 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['v1/Service', serviceSchema],
   ['gateway.networking.k8s.io/v1/Gateway', gatewaySchema],
   ['gateway.networking.k8s.io/v1beta1/Gateway', gatewaySchema],
+  ['networking.istio.io/v1/ServiceEntry', serviceEntrySchema],
+  ['networking.istio.io/v1beta1/ServiceEntry', serviceEntrySchema],
+  ['networking.istio.io/v1/WorkloadEntry', workloadEntrySchema],
+  ['networking.istio.io/v1beta1/WorkloadEntry', workloadEntrySchema],
   ['security.istio.io/v1/AuthorizationPolicy', authorizationPolicySchema],
   ['security.istio.io/v1beta1/AuthorizationPolicy', authorizationPolicySchema],
   ['security.istio.io/v1/PeerAuthentication', peerAuthenticationSchema],

@@ -1,3 +1,10 @@
+import type { ObjectMeta } from './objects.ts'
+
+/** What selectors choose from: pods, and what stands for them. */
+export interface Labelled {
+  readonly metadata: Pick<ObjectMeta, 'namespace' | 'labels'>
+}
+
 /** Whether labels carry every pair of a selector. An empty selector matches everything. */
 export function matchesLabels(
   selector: Readonly<Record<string, string>>,

@@ -1,4 +1,5 @@
 import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+import type { PublishedEntry } from './translate-service-entry.ts'
 
 export interface TranslateOptions {
   readonly trustDomain: string
@@ -20,6 +21,8 @@ export interface TranslateContext extends Required<TranslateOptions> {
   readonly objects: KubernetesObjects
   /** Network of the cluster: label `topology.istio.io/network` of the root namespace. */
   readonly network: string
+  /** The ServiceEntries and the hosts that each speaks for. */
+  readonly published: readonly PublishedEntry[]
   warn(object: KubernetesObject, field: string, message: string): void
 }
 

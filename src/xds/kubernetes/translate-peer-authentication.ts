@@ -1,13 +1,13 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
-import type { MutualTlsMode, PeerAuthentication, Pod } from './objects.ts'
-import { matchesLabels } from './selector.ts'
+import type { MutualTlsMode, PeerAuthentication } from './objects.ts'
+import { type Labelled, matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { EMPTY_MATCH } from './translate-rule.ts'
 
 export interface MutualTlsPolicies {
   readonly policies: readonly MeshPolicy[]
-  /** Names of the policies that a pod's workload must list. */
-  attachedTo(pod: Pod): readonly string[]
+  /** Names of the policies that a workload must list. */
+  attachedTo(workload: Labelled): readonly string[]
 }
 
 /**
@@ -64,7 +64,7 @@ function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
 /** Whether a policy has a selector and it picks the pod. From the root namespace none does, as in istiod. */
 export function peerAuthenticationSelects(
   { metadata, spec }: PeerAuthentication,
-  pod: Pod,
+  pod: Labelled,
   rootNamespace: string,
 ): boolean {
   return (

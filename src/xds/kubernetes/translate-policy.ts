@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
-import type { AuthorizationPolicy, Pod } from './objects.ts'
-import { matchesLabels } from './selector.ts'
+import type { AuthorizationPolicy } from './objects.ts'
+import { type Labelled, matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { translateRule } from './translate-rule.ts'
 
@@ -10,7 +10,7 @@ export interface AttachedPolicy {
   /** `namespace/name` */
   readonly name: string
   /** False for a policy without a selector: it is found by its scope. */
-  selects(pod: Pod): boolean
+  selects(workload: Labelled): boolean
 }
 
 /**

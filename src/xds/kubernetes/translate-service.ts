@@ -43,7 +43,7 @@ export function hostnameOf({ metadata }: Service, context: TranslateContext): st
 }
 
 /** By `appProtocol`, else by the port's name up to the first dash, as Istio selects protocols. */
-export function appProtocolOf(port: ServicePort): AppProtocol {
+export function appProtocolOf(port: Pick<ServicePort, 'name' | 'appProtocol'>): AppProtocol {
   const named = port.appProtocol ?? port.name.split('-')[0] ?? ''
   return APP_PROTOCOLS.get(named.toLowerCase()) ?? 'UNKNOWN'
 }

@@ -4,8 +4,10 @@ import type { Pod, Service } from './objects.ts'
 import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
+import { selectingEntries } from './translate-service-entry.ts'
 import { instanceOf, waypointOf } from './waypoint-bindings.ts'
 import { inboundBindingOf } from './waypoint-inbound-binding.ts'
+import { CANONICAL_NAME_LABELS, CANONICAL_REVISION_LABELS, firstLabel } from './workload-names.ts'
 
 /**
  * A pod as a workload, as istiod's ambient index makes it. Undefined for a pod
@@ -60,18 +62,8 @@ export function hasEnded({ status: { phase } }: Pod): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
 }
 
-const CANONICAL_NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app']
-const CANONICAL_REVISION_LABELS = [
-  'service.istio.io/canonical-revision',
-  'app.kubernetes.io/version',
-  'version',
-]
 /** A CronJob names its Jobs after itself and the scheduled time in minutes. */
 const CRONJOB_SUFFIX = /-\d{8,}$/
-
-function firstLabel(labels: Readonly<Record<string, string>>, keys: readonly string[]): string | undefined {
-  return keys.map((key) => labels[key]).find((value) => value !== undefined && value !== '')
-}
 
 /** The name that the pod's author knows: the Deployment's rather than its ReplicaSet's. */
 function ownerOf({ metadata }: Pod): string {
@@ -125,6 +117,8 @@ function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey
     if (!serviceSelects(service, pod)) continue
     services.set(`${service.metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
   }
+  for (const [key, ports] of selectingEntries(pod.metadata, (name) => namedPort(name, pod), context))
+    services.set(key, ports)
   return services
 }
 

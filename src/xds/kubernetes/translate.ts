@@ -1,9 +1,12 @@
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
 import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from './objects.ts'
+import type { Labelled } from './selector.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
+import { type PoliciesOf, translateEntryEndpoints, translateWorkloadEntry } from './translate-endpoint.ts'
 import { translatePeerAuthentications } from './translate-peer-authentication.ts'
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
+import { publishEntries, translateServiceEntry } from './translate-service-entry.ts'
 import { translatePod } from './translate-workload.ts'
 import { checkGateways } from './waypoint-bindings.ts'
 
@@ -19,14 +22,14 @@ export interface MeshResources {
 export function translate(objects: KubernetesObjects, options: TranslateOptions): MeshResources {
   const warnings: TranslateWarning[] = []
   const rootNamespace = options.rootNamespace ?? 'istio-system'
+  const given = { domain: 'cluster.local', ...options, warn: warnOnce(warnings) }
   const context: TranslateContext = {
-    domain: 'cluster.local',
     dryRunPolicies: false,
-    ...options,
+    ...given,
     rootNamespace,
     objects,
     network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
-    warn: warnOnce(warnings),
+    published: publishEntries(objects, given),
   }
   checkGateways(context)
   const attached: AttachedPolicy[] = []
@@ -38,22 +41,32 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
   }
   const mutualTls = translatePeerAuthentications(context)
   const policies = [...attached.map(({ policy }) => policy), ...mutualTls.policies]
-  const services = [...objects.services.values()]
-    .map((service) => translateService(service, context))
-    .filter((service) => service !== undefined)
-  const workloads = [...objects.pods.values()]
-    .map((pod) =>
-      translatePod(
-        pod,
-        [
-          ...attached.filter((policy) => policy.selects(pod)).map(({ name }) => name),
-          ...mutualTls.attachedTo(pod),
-        ],
-        context,
-      ),
-    )
-    .filter((workload) => workload !== undefined)
-  return { workloads, services, policies, warnings }
+  const policiesOf: PoliciesOf = (workload) => [
+    ...attached.filter((policy) => policy.selects(workload)).map(({ name }) => name),
+    ...mutualTls.attachedTo(workload),
+  ]
+  return {
+    workloads: workloadsOf(policiesOf, context),
+    services: servicesOf(context),
+    policies,
+    warnings,
+  }
+}
+
+function workloadsOf(policiesOf: PoliciesOf, context: TranslateContext): readonly Workload[] {
+  const { pods, workloadEntries } = context.objects
+  return [
+    ...[...pods.values()].map((pod) => translatePod(pod, policiesOf(pod), context)),
+    ...[...workloadEntries.values()].map((entry) => translateWorkloadEntry(entry, policiesOf, context)),
+    ...context.published.flatMap((entry) => translateEntryEndpoints(entry, policiesOf, context)),
+  ].filter((workload) => workload !== undefined)
+}
+
+function servicesOf(context: TranslateContext): readonly Service[] {
+  return [
+    ...[...context.objects.services.values()].map((service) => translateService(service, context)),
+    ...context.published.flatMap((entry) => translateServiceEntry(entry, context)),
+  ].filter((service) => service !== undefined)
 }
 
 /** In force, but over nobody: a mistyped label or namespace looks like this, and lets through what it should not. */
@@ -63,7 +76,12 @@ function warnOfNoEffect(
   context: TranslateContext,
 ): void {
   const { namespace } = policy.metadata
-  const pods = [...context.objects.pods.values()]
+  const { objects } = context
+  const pods: readonly Labelled[] = [
+    ...objects.pods.values(),
+    ...objects.workloadEntries.values(),
+    ...objects.serviceEntries.values(),
+  ]
   if (policy.spec.matchLabels !== undefined) {
     if (pods.some((pod) => attached.selects(pod))) return
     const message = 'no pod has these labels at present: the policy applies to nothing'
