@@ -11,7 +11,8 @@ export type {
   Pod,
   Service,
 } from './objects.ts'
-export { type FileProblem, formatProblem } from './problem.ts'
+export { type FileProblem, formatPlace, formatProblem } from './problem.ts'
 export { type MeshResources, translate } from './translate.ts'
 export type { TranslateOptions, TranslateWarning } from './translate-context.ts'
+export { type FolderReport, validateFolder } from './validate-folder.ts'
 export { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'

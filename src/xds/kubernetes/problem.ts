@@ -16,10 +16,15 @@ export interface FileProblem {
 
 /** One line, in the form that editors and terminals make a link of: `file:line:column: field: message`. */
 export function formatProblem(problem: FileProblem): string {
-  const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':')
+  const place = formatPlace(problem)
   return problem.field === ''
     ? `${place}: ${problem.message}`
     : `${place}: ${problem.field}: ${problem.message}`
+}
+
+/** `file:line:column` */
+export function formatPlace({ file, line, column }: Pick<FileProblem, 'file' | 'line' | 'column'>): string {
+  return [file, line, column].filter((part) => part !== undefined).join(':')
 }
 
 /** `['spec', 'rules', 0, 'to']` → `spec.rules[0].to`. Keys that are not plain words are quoted in brackets. */
@@ -31,4 +36,11 @@ export function formatFieldPath(path: readonly PropertyKey[]): string {
     else text += `["${String(part)}"]`
   }
   return text
+}
+
+/** The opposite of `formatFieldPath`. */
+export function parseFieldPath(field: string): readonly PropertyKey[] {
+  return [...field.matchAll(/\["([^"]*)"\]|\[(\d+)\]|([^.[\]]+)/g)].map(
+    ([, quoted, index, word]) => quoted ?? (index === undefined ? (word ?? '') : Number(index)),
+  )
 }
