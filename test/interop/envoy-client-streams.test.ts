@@ -23,20 +23,20 @@ t.test('Envoy holds many tunnels to one pod of ours at once', async (t) => {
       const dial = () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000)
       t.equal(await openAtOnce(1, dial, app), 1, 'by when Envoy knows our limit of 200')
       t.equal(await openAtOnce(count, dial, app), count)
+      for (const line of envoy.lines) if (line.includes('flags=U')) t.comment(line)
       t.equal(await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`), connections)
     })
   }
 
-  // Until its first connection is up, Envoy opens one for each tunnel.
-  await t.test(
-    '250 tunnels at once, from nothing: as many handshakes, and each has its answer',
-    async (t) => {
-      const origins = { client: { tls: await lab.credentials() } }
-      const exits = [{ port: 9000, target: `${ADDRESS['app/server']}:9000`, origin: 'client' }]
-      await using envoy = await lab.envoy('envoy/client', clientBootstrap({ origins, exits }))
-      const dial = () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000)
-      t.equal(await openAtOnce(250, dial, app), 250)
-      t.comment(`${await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`)} connections`)
-    },
-  )
+  // Over how many connections is Envoy's choice, up to one for each. Not more
+  // than our limit: what it sends on a connection before it knows the limit is
+  // refused above it, and Envoy does not try again.
+  await t.test('200 tunnels at once, from nothing: each has its answer', async (t) => {
+    const origins = { client: { tls: await lab.credentials() } }
+    const exits = [{ port: 9000, target: `${ADDRESS['app/server']}:9000`, origin: 'client' }]
+    await using envoy = await lab.envoy('envoy/client', clientBootstrap({ origins, exits }))
+    const dial = () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000)
+    t.equal(await openAtOnce(200, dial, app), 200)
+    t.comment(`${await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`)} connections`)
+  })
 })

@@ -14,12 +14,14 @@ export async function openAtOnce(
 ): Promise<number> {
   const before = app.connections
   const clients = await Promise.all(Array.from({ length: count }, dial))
-  // A connection that was turned away never comes.
-  await until(
-    () => app.connections - before + clients.filter(({ destroyed }) => destroyed).length >= count,
-    `${count} connections are open`,
-  )
-  for (let i = app.connections - before; i > 0; i--) void answer(app)
+  // One that was turned away never comes; nothing else is to be read before the question.
+  for (const client of clients) client.resume()
+  const came = (): number => app.connections - before
+  const refused = (): number => clients.filter((client) => client.readableEnded || client.destroyed).length
+  await until(() => came() + refused() >= count, `${count} connections are open`).catch((error: unknown) => {
+    throw new Error(`${came()} of ${count} came, ${refused()} were refused`, { cause: error })
+  })
+  for (let i = came(); i > 0; i--) void answer(app)
   await whileOpen()
   const answers = clients.map(async (client, index) => {
     client.end(`number ${index}.`)
