@@ -14,6 +14,8 @@ export function collectObjects(all: readonly KubernetesObject[]): KubernetesObje
     pods: pick('Pod'),
     services: pick('Service'),
     gateways: pick('Gateway'),
+    nodes: pick('Node'),
+    configMaps: pick('ConfigMap'),
     serviceEntries: pick('ServiceEntry'),
     workloadEntries: pick('WorkloadEntry'),
     authorizationPolicies: pick('AuthorizationPolicy'),

@@ -1,3 +1,4 @@
+import type { ConfigMap, Node } from './objects-cluster.ts'
 import type { Gateway } from './objects-gateway.ts'
 import type { ServiceEntry, WorkloadEntry } from './objects-networking.ts'
 
@@ -187,6 +188,8 @@ export type KubernetesObject =
   | WorkloadEntry
   | AuthorizationPolicy
   | PeerAuthentication
+  | Node
+  | ConfigMap
 
 /** The objects of a folder by kind, in order of key. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface KubernetesObjects {
@@ -194,6 +197,8 @@ export interface KubernetesObjects {
   readonly pods: ReadonlyMap<string, Pod>
   readonly services: ReadonlyMap<string, Service>
   readonly gateways: ReadonlyMap<string, Gateway>
+  readonly nodes: ReadonlyMap<string, Node>
+  readonly configMaps: ReadonlyMap<string, ConfigMap>
   readonly serviceEntries: ReadonlyMap<string, ServiceEntry>
   readonly workloadEntries: ReadonlyMap<string, WorkloadEntry>
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>

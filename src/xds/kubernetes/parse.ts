@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { placeOf, placeOfSyntaxError } from '../yaml-place.ts'
 import type { KubernetesObject, OtherObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
+import { configMapSchema, nodeSchema } from './schema-cluster.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
 import { gatewaySchema } from './schema-gateway.ts'
 import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
@@ -61,6 +62,8 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['v1/Namespace', namespaceSchema],
   ['v1/Pod', podSchema],
   ['v1/Service', serviceSchema],
+  ['v1/Node', nodeSchema],
+  ['v1/ConfigMap', configMapSchema],
   ['gateway.networking.k8s.io/v1/Gateway', gatewaySchema],
   ['gateway.networking.k8s.io/v1beta1/Gateway', gatewaySchema],
   ['networking.istio.io/v1/ServiceEntry', serviceEntrySchema],

@@ -79,6 +79,11 @@ export const clusterMeta = z
   .strictObject({ name: dnsLabel, ...metaFields }, { error: 'expected metadata with a name' })
   .transform((meta) => toMeta(meta, ''))
 
+/** Metadata of a Node: in no namespace, and named like a machine. */
+export const nodeMeta = z
+  .strictObject({ name: dnsSubdomain, ...metaFields }, { error: 'expected metadata with a name' })
+  .transform((meta) => toMeta(meta, ''))
+
 interface RawMeta {
   name: string
   labels: Record<string, string>

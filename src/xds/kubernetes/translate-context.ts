@@ -6,7 +6,7 @@ export interface TranslateOptions {
   readonly clusterId: string
   /** DNS domain of the cluster. Default `cluster.local`. */
   readonly domain?: string
-  /** Its policies without selector hold for the whole mesh. Default `istio-system`. */
+  /** Its policies without selector hold for the whole mesh. Default the MeshConfig's, else `istio-system`. */
   readonly rootNamespace?: string
   /**
    * Whether policies marked `istio.io/dry-run` are sent, to be evaluated and
@@ -19,7 +19,7 @@ export interface TranslateOptions {
 /** What a translation step may know, defaults filled in. */
 export interface TranslateContext extends Required<TranslateOptions> {
   readonly objects: KubernetesObjects
-  /** Network of the cluster: label `topology.istio.io/network` of the root namespace. */
+  /** Network of the cluster: label `topology.istio.io/network` of `istio-system`. */
   readonly network: string
   /** The ServiceEntries and the hosts that each speaks for. */
   readonly published: readonly PublishedEntry[]

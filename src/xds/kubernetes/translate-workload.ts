@@ -1,5 +1,6 @@
 import type { HealthStatus, Port, ServiceKey, Workload } from '../../mesh/model.ts'
 import { isCaptured, REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
+import { localityOfNode } from './node-locality.ts'
 import type { Pod, Service } from './objects.ts'
 import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
@@ -52,7 +53,7 @@ export function translatePod(
     services: servicesOf(pod, context),
     authorizationPolicies: [...policies].sort(),
     status: healthOf(pod),
-    locality: { region: '', zone: '', subzone: '' },
+    locality: localityOfNode(spec.nodeName, context),
     capacity: 1,
   }
 }

@@ -1,4 +1,5 @@
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
+import { meshConfigOf, SYSTEM_NAMESPACE } from './mesh-config.ts'
 import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { Labelled } from './selector.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
@@ -21,14 +22,15 @@ export interface MeshResources {
 /** Pure: equal objects give equal resources in equal order. */
 export function translate(objects: KubernetesObjects, options: TranslateOptions): MeshResources {
   const warnings: TranslateWarning[] = []
-  const rootNamespace = options.rootNamespace ?? 'istio-system'
   const given = { domain: 'cluster.local', ...options, warn: warnOnce(warnings) }
+  const mesh = meshConfigOf(objects, given)
+  const rootNamespace = options.rootNamespace ?? mesh?.rootNamespace ?? SYSTEM_NAMESPACE
   const context: TranslateContext = {
     dryRunPolicies: false,
     ...given,
     rootNamespace,
     objects,
-    network: objects.namespaces.get(rootNamespace)?.metadata.labels['topology.istio.io/network'] ?? '',
+    network: objects.namespaces.get(SYSTEM_NAMESPACE)?.metadata.labels['topology.istio.io/network'] ?? '',
     published: publishEntries(objects, given),
   }
   checkGateways(context)

@@ -1,0 +1,27 @@
+import type { KubernetesObjects } from './objects.ts'
+import type { MeshConfig } from './objects-cluster.ts'
+import { MESH_CONFIG_NAME } from './schema-cluster.ts'
+import type { TranslateContext } from './translate-context.ts'
+
+/** Where istiod and its MeshConfig are. */
+export const SYSTEM_NAMESPACE = 'istio-system'
+
+/** The folder's MeshConfig, if it has one. What it asks for and does not get here is warned of. */
+export function meshConfigOf(
+  { configMaps }: KubernetesObjects,
+  { trustDomain, warn }: Pick<TranslateContext, 'trustDomain' | 'warn'>,
+): MeshConfig | undefined {
+  const configMap = configMaps.get(`${SYSTEM_NAMESPACE}/${MESH_CONFIG_NAME}`)
+  const mesh = configMap?.meshConfig
+  if (configMap === undefined || mesh === undefined) return undefined
+  if (mesh.trustDomain !== undefined && mesh.trustDomain !== trustDomain) {
+    const message = `trustDomain: "${mesh.trustDomain}" is not this server's, whose authority issues for "${trustDomain}", which stays in force: start it with --trust-domain ${mesh.trustDomain}`
+    warn(configMap, 'data.mesh', message)
+  }
+  if (mesh.trustDomainAliases.length > 0) {
+    const message =
+      'trustDomainAliases: node proxies compare principals as they are written; list each alias in the policies'
+    warn(configMap, 'data.mesh', message)
+  }
+  return mesh
+}
