@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { agentCommand } from './agent.ts'
 import { certsCommand } from './certs.ts'
+import { configCommand } from './config.ts'
 import { configServerCommand } from './config-server.ts'
 import { explainCommand } from './explain.ts'
 import { labCommand } from './lab.ts'
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     .addCommand(configServerCommand())
     .addCommand(agentCommand())
     .addCommand(explainCommand())
+    .addCommand(configCommand())
     .addCommand(certsCommand())
     .addCommand(versionCommand(packageVersion()))
 }
