@@ -16,6 +16,8 @@ export interface MeshResources {
   readonly workloads: readonly Workload[]
   readonly services: readonly Service[]
   readonly policies: readonly MeshPolicy[]
+  /** The one in force: as given, else the MeshConfig's, else `istio-system`. */
+  readonly rootNamespace: string
   readonly warnings: readonly TranslateWarning[]
 }
 
@@ -51,6 +53,7 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     workloads: workloadsOf(policiesOf, context),
     services: servicesOf(context),
     policies,
+    rootNamespace,
     warnings,
   }
 }
