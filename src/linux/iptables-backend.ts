@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import type { NetworkNamespace } from './netns.ts'
 import { findProgram, runProgram } from './program.ts'
 import { type AddressFamilyRules, OUTPUT_CHAIN, PREROUTING_CHAIN } from './redirection-rules.ts'
@@ -60,7 +60,13 @@ export function legacyTables(ns: NetworkNamespace, family: AddressFamilyRules): 
   const file = family.name === 'IPv4' ? 'ip_tables_names' : 'ip6_tables_names'
   return ns.run(() => {
     const path = `/proc/thread-self/net/${file}`
-    return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []
+    try {
+      return readFileSync(path, 'utf8').split('\n').filter(Boolean)
+    } catch {
+      // Not there: no legacy table was ever made. Not readable: a namespace that is older than its user mapping,
+      // whose legacy tables this user could not change either.
+      return []
+    }
   })
 }
 

@@ -29,6 +29,11 @@ t.test('a mesh out of a file, without an xDS server: ready, routed, and changed 
   const file = join(mkdtempSync(join(tmpdir(), 'local-mesh-')), 'mesh.yaml')
   writeFileSync(file, MESH)
   await using lab = await startLab({ proxyEnv: { XDS_ADDRESS: '', LOCAL_XDS_PATH: file } })
+  // Without an xDS server a proxy may be ready before the CA is, and asks it again after a while.
+  const hasCertificate = async (node: string, account: string): Promise<boolean> =>
+    (await lab.admin(node, '/config_dump')).body.includes(`/sa/${account}",\n      "state": "Available"`)
+  await until(() => hasCertificate('node-a', 'sleep'), 'a certificate of the client')
+  await until(() => hasCertificate('node-b', 'httpbin'), 'a certificate of the server')
   const report = await lab.get('foo/sleep', { to: 'bar-1/httpbin', by: 'service', port: 'http' })
   t.match(report, { ok: true, status: 200 })
   const inbound = () => lab.proxyLogs().find(({ direction }) => direction === 'inbound')
