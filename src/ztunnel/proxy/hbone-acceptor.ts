@@ -32,14 +32,15 @@ export class HboneAcceptor {
   }
 
   async accept(captured: CapturedSocket): Promise<void> {
+    this.#server ??= this.#start()
+    const starting = this.#server
     try {
-      this.#server ??= this.#start()
-      const server = await this.#server
+      const server = await starting
       if (this.#closed) captured.socket.destroy()
       else server.accept(captured.socket)
     } catch (error) {
       // The next connection tries again: the certificate may be there by then.
-      this.#server = undefined
+      if (this.#server === starting) this.#server = undefined
       captured.socket.destroy()
       this.#reject(formatSocketAddress(captured.source), formatSocketAddress(captured.destination), error)
     }
@@ -68,7 +69,9 @@ export class HboneAcceptor {
       onConnectionError: (error, { peer, local: here }) =>
         this.#reject(formatSocketAddress(peer), formatSocketAddress(here), error),
     })
-    this.#stopWatching = svids.onRotate(workloadIdentity(workload), (next) => server.rotate(next))
+    // Closed while we waited for the certificate: nobody would ever stop watching.
+    if (!this.#closed)
+      this.#stopWatching = svids.onRotate(workloadIdentity(workload), (next) => server.rotate(next))
     return server
   }
 
