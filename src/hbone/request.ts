@@ -20,8 +20,8 @@ export interface HboneHeaders {
 /** A CONNECT that a peer sent us. Exactly one of `accept` and `refuse` must be called. */
 export interface HboneRequest {
   readonly method: string
-  /** Always there: a request without a good one was answered 400 before anybody saw it. */
-  readonly authority: Authority | undefined
+  /** A request without a good one was answered 400 before anybody saw it. */
+  readonly authority: Authority
   readonly headers: HboneHeaders
   /** Who asks. The identity is proven by its certificate; undefined when that has no SPIFFE id. */
   readonly peer: Endpoint & { readonly identity: SpiffeId | undefined }

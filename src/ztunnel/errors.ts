@@ -4,7 +4,6 @@ import type { ResponseFlag } from '../telemetry/index.ts'
 /** Everything that can end a connection in the node proxy itself. */
 export type ProxyErrorCode =
   | 'unknown-local-workload'
-  | 'self-call'
   | 'identity'
   | 'connect-failed'
   | 'connect-timeout'

@@ -9,8 +9,6 @@ const connection: TrackedConnection = {
   originalDestination: '10.0.0.6:8080',
   actualDestination: '10.0.0.6:8080',
   protocol: 'HBONE',
-  startedAt: 0,
-  counts: { sent: 0, received: 0 },
 }
 
 const context = (destinationPort: number): PolicyContext => ({

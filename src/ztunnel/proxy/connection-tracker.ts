@@ -8,11 +8,9 @@ export interface TrackedConnection {
   readonly source: string
   /** What the client asked for: the redirected destination, or the CONNECT's authority. */
   readonly originalDestination: string
-  /** What is dialled. Undefined until it is known. */
-  readonly actualDestination: string | undefined
+  /** What is dialled. */
+  readonly actualDestination: string
   readonly protocol: 'HBONE' | 'TCP'
-  readonly startedAt: number
-  readonly counts: { readonly sent: number; readonly received: number }
 }
 
 /** Why a policy push ends a connection, or undefined while it may stay. */
@@ -63,10 +61,6 @@ export class ConnectionTracker {
   close(error: Error): void {
     this.#closed = error
     for (const entry of this.#entries) entry.abort.abort(error)
-  }
-
-  get size(): number {
-    return this.#entries.size
   }
 
   *list(): Iterable<TrackedConnection> {

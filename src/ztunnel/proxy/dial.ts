@@ -1,57 +1,37 @@
 import type { Socket } from 'node:net'
+import { withDeadline } from '../../hbone/deadline.ts'
 import { formatSocketAddress, type SocketAddress } from '../../mesh/index.ts'
 import { ProxyError } from '../errors.ts'
 
 /**
  * Waits until a socket is connected. Rejects with the operator's text after
- * `timeoutMs` (10 s in Istio) or when `signal` fires; the socket is destroyed
- * then.
+ * `timeoutMs` (10 s in Istio), and with the signal's reason when it fires; the
+ * socket is destroyed then.
  */
-export function connected(
+export async function connected(
   socket: Socket,
   destination: SocketAddress,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const finish = (error?: Error): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
-      socket.off('connect', onConnect)
-      socket.off('error', onError)
-      if (error === undefined) {
-        resolve(socket)
-        return
-      }
-      // A late error of the abandoned socket must not crash the process.
-      socket.on('error', ignore)
-      socket.destroy()
-      reject(error)
-    }
+  const silent = (): ProxyError => {
     const target = formatSocketAddress(destination)
-    const onConnect = (): void => finish()
-    const onError = (error: Error): void =>
-      finish(new ProxyError('connect-failed', `connection failed: ${error.message}`, { cause: error }))
-    const onAbort = (): void => finish(abortReason(signal))
-    const timer = setTimeout(
-      () =>
-        finish(
-          new ProxyError('connect-timeout', `connection failed: no answer from ${target} in ${timeoutMs} ms`),
-        ),
-      timeoutMs,
-    )
-    if (signal.aborted) return onAbort()
-    socket.once('connect', onConnect)
-    socket.once('error', onError)
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-}
-
-/** Why a signal fired, as an error. */
-export function abortReason(signal: AbortSignal): Error {
-  return signal.reason instanceof Error
-    ? signal.reason
-    : new ProxyError('drained', 'connection closed due to connection drain')
+    return new ProxyError('connect-timeout', `connection failed: no answer from ${target} in ${timeoutMs} ms`)
+  }
+  try {
+    await withDeadline<void>({ ms: timeoutMs, error: silent, signal }, (resolve, reject) => {
+      const onError = (error: Error): void =>
+        reject(new ProxyError('connect-failed', `connection failed: ${error.message}`, { cause: error }))
+      socket.once('connect', resolve).once('error', onError)
+      return () => socket.off('connect', resolve).off('error', onError)
+    })
+    return socket
+  } catch (error) {
+    // A late error of the abandoned socket must not crash the process.
+    socket.on('error', ignore)
+    socket.destroy()
+    throw error
+  }
 }
 
 function ignore(): void {}

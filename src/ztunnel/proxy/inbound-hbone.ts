@@ -3,6 +3,7 @@ import {
   type Baggage,
   decodeBaggage,
   encodeBaggage,
+  formatAuthority,
   HboneError,
   type HboneRequest,
   parseForwardedHost,
@@ -10,7 +11,6 @@ import {
 } from '../../hbone/index.ts'
 import {
   authorize,
-  formatHostPort,
   formatSocketAddress,
   type Hairpin,
   type InboundRoute,
@@ -50,7 +50,6 @@ export function hboneHandler(deps: InboundDependencies): ConnectionHandler<Hbone
       })
       return { kind: 'failed', flag: 'CONNECT', error }
     }
-    if (request.authority === undefined) return early(400, 'no valid authority pseudo header')
     try {
       const workload = await deps.local.get()
       const input = {
@@ -87,7 +86,7 @@ async function carry(
   let answered = false
   return relay(deps, {
     info: connectionInfo(deps, request, workload, route, hairpin),
-    originalDestination: authorityText(request),
+    originalDestination: formatAuthority(request.authority),
     actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(route.upstream),
     policy: { context, judge: () => authorize(deps.mesh.policiesFor(workload), context) },
     connect: async (dialSignal) => {
@@ -182,7 +181,7 @@ function connectionInfo(
     },
     destination: {
       address: formatSocketAddress(request.local),
-      hboneAddress: authorityText(request),
+      hboneAddress: formatAuthority(request.authority),
       workload,
       ...(route.service === undefined ? {} : { service: route.service }),
       identity: identityUri(workloadIdentity(workload)),
@@ -192,8 +191,4 @@ function connectionInfo(
     steps: [...route.steps, ...hairpin.steps],
     ...waypointInfo(hairpin),
   }
-}
-
-function authorityText({ authority }: HboneRequest): string {
-  return authority === undefined ? '' : formatHostPort(authority.host, authority.port)
 }

@@ -55,8 +55,6 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
       originalDestination: plan.originalDestination,
       actualDestination: plan.actualDestination,
       protocol: plan.info.secure ? 'HBONE' : 'TCP',
-      startedAt: Date.now(),
-      counts,
     },
     plan.policy?.context,
   )
