@@ -62,14 +62,22 @@ t.test('a quiet connection that answers lives, also after GOAWAY', async (t) => 
   const served = await serveHbone(t, await mesh.issue('server'), (request) => request.accept(), {
     settings: FAST,
   })
+  const client = await mesh.issue('client')
   const pool = createPool(t, { settings: FAST })
-  const { stream } = await pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST)
-  const later = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4 * FAST.pingTimeoutMs))
-  await later()
+  const { stream } = await pool.open(targetOf(served.port, client), REQUEST)
+  // A dead peer that is found out shows that the time for it has passed.
+  const others = await serveHbone(t, await mesh.issue('server'), (request) => request.accept())
+  const untilADeadOneIsFound = async (): Promise<void> => {
+    const between = await network(t, others.port)
+    const dead = await createPool(t, { settings: FAST }).open(targetOf(between.port, client), REQUEST)
+    between.freeze()
+    await eventually('the dead one is found', () => dead.stream.destroyed)
+  }
+  await untilADeadOneIsFound()
   t.equal(stream.destroyed, false)
   void served.hbone.drain()
   await eventually('GOAWAY', () => pool.dump()[0]?.state === 'draining')
-  await later()
+  await untilADeadOneIsFound()
   t.equal(stream.destroyed, false)
   t.same(served.errors, [])
 })
