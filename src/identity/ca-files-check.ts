@@ -29,7 +29,7 @@ export function checkedCa(dir: string, texts: CaFileTexts, now: number): CaParts
   }
   checkMaySign(issuer, fail)
   const intermediates = pathToRoot(issuer, chain, roots, fail)
-  const anchor = roots.find((root) => (intermediates.at(-1) ?? issuer).checkIssued(root)) ?? issuer
+  const anchor = anchorOf(intermediates.at(-1) ?? issuer, roots, now) ?? issuer
   checkDates([issuer, ...intermediates, anchor], now, fail)
   return {
     issuerPem: issuer.toString(),
@@ -114,6 +114,18 @@ function pathToRoot(
 
 function issued(issuer: X509Certificate, subject: X509Certificate): boolean {
   return subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
+}
+
+/** The root that peers would end at: of several with one key, as after a renewal, one that is valid now. */
+function anchorOf(
+  last: X509Certificate,
+  roots: readonly X509Certificate[],
+  now: number,
+): X509Certificate | undefined {
+  const anchors = roots.filter((root) => issued(root, last))
+  const isCurrent = (root: X509Certificate): boolean =>
+    root.validFromDate.getTime() <= now && now < root.validToDate.getTime()
+  return anchors.find(isCurrent) ?? anchors[0]
 }
 
 function checkDates(path: readonly X509Certificate[], now: number, fail: Fail): void {

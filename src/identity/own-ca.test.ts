@@ -121,6 +121,29 @@ t.test('EC P-384, SEC 1 key', async (t) => {
   await serves(t, dir)
 })
 
+t.test(
+  'a root that was renewed with its key may stand beside the expired one, in either order',
+  async (t) => {
+    const dir = t.testdir()
+    makeCacerts(dir, ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+    const renewed = readFileSync(join(dir, 'root-cert.pem'), 'utf8')
+    const args = ['x509', '-in', 'root-cert.pem', '-signkey', 'root-key.pem', '-days', '1']
+    const expired = execFileSync('openssl', args, { cwd: dir, encoding: 'utf8', stdio: 'pipe' })
+    const now = Date.now() + 2 * 86_400_000
+    for (const roots of [expired + renewed, renewed + expired]) {
+      writeFileSync(join(dir, 'root-cert.pem'), roots)
+      t.match((await loadOrCreateCa(dir, { now })).warnings, [
+        /root-cert.pem: root .* expired on .*remove it/,
+      ])
+    }
+    writeFileSync(join(dir, 'root-cert.pem'), expired)
+    writeFileSync(join(dir, 'cert-chain.pem'), readFileSync(join(dir, 'ca-cert.pem')))
+    await t.rejects(loadOrCreateCa(dir, { now }), {
+      message: /root-cert.pem: "O=Own, CN=Own Root" expired on/,
+    })
+  },
+)
+
 t.test('an Ed25519 CA is refused: not every mesh peer accepts it', async (t) => {
   const dir = t.testdir()
   makeCacerts(dir, ['-newkey', 'ed25519'])
