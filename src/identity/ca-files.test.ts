@@ -100,8 +100,6 @@ t.test('each broken file is named, with what to do', async (t) => {
   const good = join(t.testdir(), 'good')
   await loadOrCreateCa(good)
   const other = await createCa()
-  const leaf =
-    (await new CertificateAuthority(await loadCa(good)).issueSvid(ID, 60)).certificateChain[0] ?? ''
   const cases: [file: string, text: string, message: RegExp][] = [
     ['ca-key.pem', other.caKeyPem, /ca-key.pem: is not the key of ca-cert.pem/],
     ['ca-key.pem', 'junk', /ca-key.pem: cannot be used as a private key/],
@@ -126,7 +124,6 @@ t.test('each broken file is named, with what to do', async (t) => {
     await t.rejects(loadOrCreateCa(good), { code: 'CA_FILES_INVALID', message }, String(message))
     writeFileSync(join(good, file), original)
   }
-  t.notOk(leaf === '')
   await loadOrCreateCa(good)
 })
 

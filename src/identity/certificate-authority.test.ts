@@ -1,8 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { createInMemoryCa } from './ca-create.ts'
@@ -26,9 +23,7 @@ t.test('the leaf is what Istio makes, and OpenSSL accepts it for both uses', asy
     id: ID,
     ttlSeconds: 3_600,
   })
-  const dir = mkdtempSync(join(tmpdir(), 'ca-'))
-  for (const [name, text] of Object.entries({ leafPem, intermediate, roots }))
-    writeFileSync(join(dir, name), text)
+  const dir = t.testdir({ leafPem, intermediate, roots })
   for (const purpose of ['sslserver', 'sslclient']) {
     const args = [
       'verify',
