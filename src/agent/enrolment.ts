@@ -99,11 +99,11 @@ export class PodEnrolment {
     this.#wakeup.signal()
   }
 
-  /** What a proxy that connected said to this pod. */
-  snapshotAnswered(error: string): void {
+  /** What a proxy that connected said to this pod, which it was told of as this account's. */
+  snapshotAnswered(serviceAccount: string, error: string): void {
     this.#accepted = error === ''
     if (error !== '') this.#error = error
-    this.#announcedAs = this.#pod.serviceAccount
+    this.#announcedAs = serviceAccount
     this.#wakeup.signal()
   }
 
@@ -201,7 +201,7 @@ export class PodEnrolment {
   async #leave(): Promise<void> {
     this.#state = 'leaving'
     await this.#options.zds()?.remove(this.#pod.uid)
-    for (let attempt = 1; this.#network.isCurrent(this.#pod) && !this.#stopped; attempt++) {
+    for (let attempt = 1; this.#network.isCurrent() && !this.#stopped; attempt++) {
       try {
         await this.#network.restore()
         break

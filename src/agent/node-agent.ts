@@ -111,7 +111,8 @@ export class NodeAgent {
         this.#synced.add(proxy)
         logger.info('node proxy knows all pods', { proxy, pods: this.#enrolments.size })
       },
-      onSnapshotAnswer: (uid, error) => this.#enrolments.get(uid)?.snapshotAnswered(error),
+      onSnapshotAnswer: ({ uid, serviceAccount }, error) =>
+        this.#enrolments.get(uid)?.snapshotAnswered(serviceAccount, error),
       onConnectionError: (error, proxy) => {
         logger.warn('node proxy disconnected', { proxy, error: error.message })
         if (!this.#synced.delete(proxy)) return

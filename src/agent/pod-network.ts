@@ -60,10 +60,11 @@ export class PodNetwork {
     return this.#namespace !== undefined && this.#path !== pod.networkNamespace
   }
 
-  /** Whether the namespace that is open is still the one at the pod's path. */
-  isCurrent(pod: CapturedPod): boolean {
+  /** Whether the namespace that is open is still the one at the path that it was opened by. */
+  isCurrent(): boolean {
+    if (this.#path === undefined) return false
     try {
-      using found = NetworkNamespace.open(pod.networkNamespace)
+      using found = NetworkNamespace.open(this.#path)
       return this.#namespace?.equals(found) ?? false
     } catch {
       return false

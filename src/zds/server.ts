@@ -25,8 +25,8 @@ export interface ZdsServerOptions {
   readonly answerTimeoutMs?: number
   /** A proxy has been told all pods. */
   readonly onSynced?: (proxy: number) => void
-  /** What a new proxy said to a pod of the snapshot; empty for success. */
-  readonly onSnapshotAnswer?: (uid: string, error: string) => void
+  /** What a new proxy said to a pod of the snapshot, as it was told of it; empty for success. */
+  readonly onSnapshotAnswer?: (pod: ZdsPod, error: string) => void
   /** A proxy's connection ended. */
   readonly onConnectionError?: (error: ZdsError, proxy: number) => void
 }
@@ -166,7 +166,7 @@ export class ZdsServer {
     // A Map's iterator also gives what is added meanwhile; naming a pod twice is harmless.
     for (const pod of this.#pods.values()) {
       const error = await this.#announce(connection, pod)
-      this.#options.onSnapshotAnswer?.(pod.uid, error)
+      this.#options.onSnapshotAnswer?.(pod, error)
     }
     await connection.finishSnapshot()
     this.#options.onSynced?.(id)
