@@ -4,27 +4,17 @@ import t, { type Test } from 'tap'
 import { IstioCertificateService } from '../gen/istio/v1/auth/ca_pb.ts'
 import {
   CertificateAuthority,
-  type Clock,
   controlPlaneTransport,
   createInMemoryCa,
   silentLog,
 } from '../identity/index.ts'
+import { ManualClock } from '../identity/test-support.ts'
 import { MAX_STRANGER_REQUESTS, openGrpcListener, STRANGER_TIMEOUT_MS } from './grpc-listener.ts'
 import { pod, testMesh } from './test-support.ts'
 
 /** A listener on which every call is answered 404, and whose good token is `good`. */
 async function listener(t: Test) {
-  const timers: { delayMs: number; run: () => void; cancelled: boolean }[] = []
-  const clock: Clock = {
-    now: () => Date.now(),
-    schedule(delayMs, run) {
-      const timer = { delayMs, run, cancelled: false }
-      timers.push(timer)
-      return () => {
-        timer.cancelled = true
-      }
-    },
-  }
+  const clock = new ManualClock()
   const ca = new CertificateAuthority(await createInMemoryCa())
   const opened = await openGrpcListener({
     ca,
@@ -49,9 +39,7 @@ async function listener(t: Test) {
     return { session, closed }
   }
   /** Lets all the time pass that a stranger has. */
-  const expire = () => {
-    for (const { delayMs, run, cancelled } of timers) if (delayMs === STRANGER_TIMEOUT_MS && !cancelled) run()
-  }
+  const expire = () => clock.advance(STRANGER_TIMEOUT_MS)
   return { dial, expire }
 }
 
@@ -72,7 +60,7 @@ t.test('a connection that shows no token, or none that is good, does not stay', 
   const good = await dial()
   t.equal(await ask(wrong.session, { authorization: 'Bearer bad' }), 404)
   t.equal(await ask(good.session, { authorization: 'Bearer good' }), 404)
-  expire()
+  await expire()
   await Promise.all([silent.closed, wrong.closed])
   t.equal(await ask(good.session, {}), 404, 'proven once, it stays')
 })
