@@ -43,7 +43,7 @@ function enrol(t: Test, name: string, limit: Limiter = (task) => task()) {
     },
   })
   t.teardown(() => ip('netns', 'del', name))
-  return { pod, enrolment, calls, captured: captured.promise }
+  return { pod, zds, enrolment, calls, captured: captured.promise }
 }
 
 t.test('an answer to the old account is not taken for one to the new', async (t) => {
@@ -74,4 +74,18 @@ t.test('a pod that moved and is then released leaves no rules where it was', asy
   enrolment.release()
   await running
   t.equal(await redirectionInPlace(pod.networkNamespace), false)
+})
+
+t.test('a proxy that takes a pod and goes at once has not taken it', async (t) => {
+  const { zds, enrolment, calls, captured } = enrol(t, 'ns.taken')
+  const { add } = zds
+  zds.add = async (pod) => {
+    await add(pod)
+    if (calls.length === 1) enrolment.proxyLost()
+  }
+  const running = enrolment.run()
+  await captured
+  t.same(calls, ['add sa', 'add sa'], 'whoever is there next is told')
+  enrolment.stop()
+  await running
 })

@@ -61,6 +61,7 @@ export class PodEnrolment {
   /** As which account the proxy was told of the pod. */
   #announcedAs: string | undefined
   #accepted = false
+  #proxiesLost = 0
 
   constructor(options: PodEnrolmentOptions) {
     this.#options = options
@@ -109,6 +110,7 @@ export class PodEnrolment {
 
   /** A proxy went away; whoever is left, or comes, is told again. */
   proxyLost(): void {
+    this.#proxiesLost++
     this.#accepted = false
     this.#wakeup.signal()
   }
@@ -183,7 +185,10 @@ export class PodEnrolment {
       // When one of several proxies goes, the pod is not taken for lost before that has been tried.
       if (this.#state !== 'captured') this.#state = 'awaiting-proxy'
       this.#announcedAs = pod.serviceAccount
+      const lost = this.#proxiesLost
       await zds.add(zdsPod(pod, namespace))
+      // It took the pod, and may be gone by now: `proxyLost` has asked for another look.
+      if (lost !== this.#proxiesLost) return
       this.#accepted = true
     }
     if (this.#state !== 'captured') this.#options.logger.info('pod is captured', this.#fields())

@@ -164,6 +164,21 @@ t.test('when the proxy goes its pods wait for another', async (t) => {
   t.equal(agent.status()[0]?.error, undefined)
 })
 
+t.test('a proxy that goes before it knows all pods has not taken any', async (t) => {
+  namespace(t, 'ns.brief')
+  const folder = testFolder()
+  folder.pod('brief')
+  const { agent } = await start(t, folder)
+  const proxy = await TestProxy.connect(folder.zdsSocket, async (uid) => {
+    if (uid !== '') return ''
+    await untilState(agent, 'ns/brief', 'captured')
+    proxy.close()
+    return ''
+  })
+  await t.rejects(proxy.ended, { code: 'connection-lost' })
+  await untilState(agent, 'ns/brief', 'awaiting-proxy')
+})
+
 t.test("the node's own network is never redirected, whatever a file says", async (t) => {
   const folder = testFolder()
   folder.pod('host', { annotations: 'ztunnel-node.io/netns: /proc/thread-self/ns/net' })

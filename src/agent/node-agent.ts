@@ -33,8 +33,6 @@ export class NodeAgent {
   readonly #limit = limiter(CONCURRENT_PROGRAMS)
   readonly #running = new Set<Promise<void>>()
   readonly #namespaces: NamespaceWatch
-  /** Proxies that have been told all pods. */
-  readonly #synced = new Set<number>()
   #zds: ZdsServer | undefined
   #unsubscribe: () => void = () => undefined
   #closing = false
@@ -107,15 +105,13 @@ export class NodeAgent {
       path: zdsSocket,
       pods: first.map(({ redirected }) => redirected).filter((pod) => pod !== undefined),
       keep: first.filter(({ redirected }) => redirected === undefined).map(({ status }) => status.uid),
-      onSynced: (proxy) => {
-        this.#synced.add(proxy)
-        logger.info('node proxy knows all pods', { proxy, pods: this.#enrolments.size })
-      },
+      onSynced: (proxy) => logger.info('node proxy knows all pods', { proxy, pods: this.#enrolments.size }),
       onSnapshotAnswer: ({ uid, serviceAccount }, error) =>
         this.#enrolments.get(uid)?.snapshotAnswered(serviceAccount, error),
-      onConnectionError: (error, proxy) => {
+      onConnectionError: (error, proxy, introduced) => {
         logger.warn('node proxy disconnected', { proxy, error: error.message })
-        if (!this.#synced.delete(proxy)) return
+        // It may have taken some pods and not been told of all; a stranger who only connects costs nothing.
+        if (!introduced) return
         for (const enrolment of this.#enrolments.values()) enrolment.proxyLost()
       },
     })

@@ -38,6 +38,9 @@ status: { podIP: 10.0.0.9, phase: Running }
   }
 }
 
+/** What a proxy says to a pod, or to the end of the snapshot (an empty uid). */
+type Answer = (uid: string) => string | Promise<string>
+
 /** A proxy's end of ZDS that takes every pod, and remembers what it holds. */
 export class TestProxy {
   readonly #client: ZdsClient
@@ -46,12 +49,12 @@ export class TestProxy {
   readonly ended: Promise<void>
   #changed: (() => void)[] = []
 
-  private constructor(client: ZdsClient, answer: (uid: string) => string) {
+  private constructor(client: ZdsClient, answer: Answer) {
     this.#client = client
     this.ended = this.#serve(answer)
   }
 
-  static async connect(path: string, answer: (uid: string) => string = () => ''): Promise<TestProxy> {
+  static async connect(path: string, answer: Answer = () => ''): Promise<TestProxy> {
     const client = await ZdsClient.connect(path)
     client.hello()
     return new TestProxy(client, answer)
@@ -66,13 +69,13 @@ export class TestProxy {
     this.#client.close()
   }
 
-  async #serve(answer: (uid: string) => string): Promise<void> {
+  async #serve(answer: Answer): Promise<void> {
     for (;;) {
       const received = await this.#client.next()
       if (received === undefined) return
       const { request, netns } = received
       const uid = request.kind === 'snapshot-sent' ? '' : request.uid
-      const error = answer(uid)
+      const error = await answer(uid)
       if (request.kind === 'add' && netns !== undefined && error === '') {
         this.pods.set(uid, { account: request.workloadInfo.serviceAccount, netns })
       } else netns?.close()

@@ -18,8 +18,8 @@ export interface ProxyConnectionOptions {
   readonly socket: SeqpacketSocket
   /** Time for each packet of the proxy, milliseconds. */
   readonly answerTimeoutMs: number
-  /** Called once, when the connection has ended for whatever reason. */
-  readonly onClosed: (error: ZdsError) => void
+  /** Called once, when the connection has ended for whatever reason; `introduced` as it was until then. */
+  readonly onClosed: (error: ZdsError, introduced: boolean) => void
 }
 
 /**
@@ -41,6 +41,11 @@ export class ProxyConnection {
 
   get state(): ProxyConnectionState {
     return this.#state
+  }
+
+  /** It has said hello, and is not gone: it may have been told of pods. */
+  get introduced(): boolean {
+    return this.#state === 'snapshot' || this.#state === 'live'
   }
 
   /** Waits for the proxy's introduction. Rejects with ZdsError, and the connection is closed then. */
@@ -76,11 +81,12 @@ export class ProxyConnection {
 
   close(error = new ZdsError('closed', 'the node agent closed the connection')): void {
     if (this.#state === 'closed') return
+    const { introduced } = this
     this.#state = 'closed'
     this.#options.socket.close()
     this.#awaiting?.reject(error)
     this.#awaiting = undefined
-    this.#options.onClosed(error)
+    this.#options.onClosed(error, introduced)
   }
 
   async #roundTrip(packet: Uint8Array, fds: readonly number[]): Promise<string> {

@@ -27,8 +27,8 @@ export interface ZdsServerOptions {
   readonly onSynced?: (proxy: number) => void
   /** What a new proxy said to a pod of the snapshot, as it was told of it; empty for success. */
   readonly onSnapshotAnswer?: (pod: ZdsPod, error: string) => void
-  /** A proxy's connection ended. */
-  readonly onConnectionError?: (error: ZdsError, proxy: number) => void
+  /** A proxy's connection ended. `introduced`: it may have been told of pods. */
+  readonly onConnectionError?: (error: ZdsError, proxy: number, introduced: boolean) => void
 }
 
 /** One connected proxy, for status pages. */
@@ -86,7 +86,7 @@ export class ZdsServer {
     this.#assertOpen()
     this.#pods.set(pod.uid, pod)
     this.#kept.delete(pod.uid)
-    const newest = [...this.#connections.values()].findLast(isIntroduced)
+    const newest = [...this.#connections.values()].findLast(({ introduced }) => introduced)
     if (newest === undefined) {
       throw new ZdsError(
         'no-proxy',
@@ -104,7 +104,7 @@ export class ZdsServer {
   async remove(uid: string): Promise<void> {
     this.#pods.delete(uid)
     this.#kept.delete(uid)
-    const introduced = [...this.#connections.values()].filter(isIntroduced)
+    const introduced = [...this.#connections.values()].filter((connection) => connection.introduced)
     await Promise.allSettled(introduced.map((connection) => connection.exchange({ kind: 'del', uid })))
   }
 
@@ -132,6 +132,7 @@ export class ZdsServer {
         this.#report(
           new ZdsError('connection-lost', `cannot accept a node proxy: ${String(cause)}`, { cause }),
           0,
+          false,
         )
       }
       await delay(ACCEPT_INTERVAL_MS, undefined, { signal }).catch(() => undefined)
@@ -145,15 +146,16 @@ export class ZdsServer {
       this.#report(
         new ZdsError('out-of-turn', `more than ${MAX_CONNECTIONS} node proxies; this one is refused`),
         id,
+        false,
       )
       return
     }
     const connection = new ProxyConnection({
       socket,
       answerTimeoutMs: this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS,
-      onClosed: (error) => {
+      onClosed: (error, introduced) => {
         this.#connections.delete(id)
-        this.#report(error, id)
+        this.#report(error, id, introduced)
       },
     })
     this.#connections.set(id, connection)
@@ -190,15 +192,11 @@ export class ZdsServer {
     }
   }
 
-  #report(error: ZdsError, proxy: number): void {
-    if (!this.#closed.signal.aborted) this.#options.onConnectionError?.(error, proxy)
+  #report(error: ZdsError, proxy: number, introduced: boolean): void {
+    if (!this.#closed.signal.aborted) this.#options.onConnectionError?.(error, proxy, introduced)
   }
 
   #assertOpen(): void {
     if (this.#closed.signal.aborted) throw new ZdsError('closed', 'the ZDS server is closed')
   }
-}
-
-function isIntroduced(connection: ProxyConnection): boolean {
-  return connection.state === 'snapshot' || connection.state === 'live'
 }
