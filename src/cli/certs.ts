@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import type { CaMaterial } from '../identity/index.ts'
+import { parseSeconds } from './duration.ts'
 
 interface InitOptions {
   readonly dir: string
@@ -41,7 +42,7 @@ export function certsCommand(): Command {
     .option('--trust-domain <domain>', "the mesh's trust domain", DEFAULT_TRUST_DOMAIN)
     .option('--node <name>', 'for the proxy of this node')
     .option('--workload <namespace/account>', 'for a workload with this service account', parseAccount)
-    .option('--ttl <duration>', 'how long it is valid: 90s, 30m, 12h, 7d', parseTtl, DEFAULT_TTL_SECONDS)
+    .option('--ttl <duration>', 'how long it is valid: 90s, 30m, 12h, 7d', parseSeconds, DEFAULT_TTL_SECONDS)
     .action(async (options: TokenOptions) => {
       process.stdout.write(`${await issueToken(options)}\n`)
     })
@@ -97,23 +98,7 @@ function parseAccount(text: string): WorkloadAccount {
   return { namespace, serviceAccount }
 }
 
-/** Seconds. */
-function parseTtl(text: string): number {
-  const match = /^(\d{1,9})([smhd])$/.exec(text)
-  const unit = UNIT_SECONDS.get(match?.[2] ?? '')
-  if (match?.[1] === undefined || unit === undefined) {
-    throw new InvalidArgumentError('it must be a number and a unit: 90s, 30m, 12h, 7d')
-  }
-  return Number(match[1]) * unit
-}
-
 const DEFAULT_DIR = 'certs'
 const DEFAULT_TRUST_DOMAIN = 'cluster.local'
 /** Kubernetes' default for the token that a ztunnel pod mounts. */
 const DEFAULT_TTL_SECONDS = 12 * 3_600
-const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
-  ['s', 1],
-  ['m', 60],
-  ['h', 3_600],
-  ['d', 86_400],
-])

@@ -3,8 +3,12 @@ import { isIP } from 'node:net'
 import process from 'node:process'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ListenAddress } from '../config-server/index.ts'
-import { type IdentityLog, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../identity/index.ts'
+import type { IdentityLog } from '../identity/index.ts'
+// Not from its index, which loads the certificate library: every command starts from one program.
+import { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../identity/svid-ttl.ts'
+import { formatHostPort } from '../mesh/addresses.ts'
 import type { Logger } from '../telemetry/index.ts'
+import { parseSeconds } from './duration.ts'
 
 interface Options {
   readonly config: string
@@ -71,8 +75,8 @@ async function run(options: Options): Promise<void> {
     log,
   })
   const where = {
-    address: format(server.address),
-    status: server.statusAddress && format(server.statusAddress),
+    address: formatHostPort(server.address.host, server.address.port),
+    status: server.statusAddress && formatHostPort(server.statusAddress.host, server.statusAddress.port),
   }
   if (!server.status().ready) {
     log.error(
@@ -101,7 +105,9 @@ function scopedLog(logger: Logger): IdentityLog {
 }
 
 function addressOption(flags: string, description: string, address: ListenAddress): Option {
-  return new Option(flags, description).default(address, format(address)).argParser(parseAddress)
+  return new Option(flags, description)
+    .default(address, formatHostPort(address.host, address.port))
+    .argParser(parseAddress)
 }
 
 function parseAddress(text: string): ListenAddress {
@@ -120,25 +126,7 @@ function collectIps(text: string, earlier: readonly string[]): readonly string[]
 
 /** Seconds. */
 function parseTtl(text: string): number {
-  const match = /^(\d{1,8})([smhd])$/.exec(text)
-  const unit = UNIT_SECONDS.get(match?.[2] ?? '')
-  if (match?.[1] === undefined || unit === undefined) {
-    throw new InvalidArgumentError('it must be a number and a unit: 90s, 30m, 24h, 7d')
-  }
-  const seconds = Number(match[1]) * unit
+  const seconds = parseSeconds(text)
   if (seconds >= MIN_TTL_SECONDS && seconds <= MAX_TTL_SECONDS) return seconds
   throw new InvalidArgumentError(`it must be from ${MIN_TTL_SECONDS}s to ${MAX_TTL_SECONDS / 86_400}d`)
 }
-
-function format({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
-/** istiod's DEFAULT_WORKLOAD_CERT_TTL. */
-const DEFAULT_TTL_SECONDS = 86_400
-const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
-  ['s', 1],
-  ['m', 60],
-  ['h', 3_600],
-  ['d', 86_400],
-])

@@ -5,6 +5,7 @@ import { errorText, IdentityError } from './errors.ts'
 import { IMPERSONATED_IDENTITY } from './impersonation.ts'
 import { type IdentityLog, silentLog } from './log.ts'
 import { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+import { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from './svid-ttl.ts'
 import type { Caller } from './token.ts'
 
 export interface CaServiceOptions {
@@ -16,11 +17,11 @@ export interface CaServiceOptions {
    * or undefined to sign. Istio's rule: a workload of that identity runs on that node.
    */
   readonly authorizeImpersonation: (caller: Caller, requested: SpiffeId) => string | undefined
-  /** Lifetime when none is asked for, seconds. Default 86,400 (istiod's DEFAULT_WORKLOAD_CERT_TTL). */
+  /** Lifetime when none is asked for, seconds. Default `DEFAULT_TTL_SECONDS`. */
   readonly defaultTtlSeconds?: number
-  /** A longer lifetime is refused, seconds. Default 90 days (istiod's MAX_WORKLOAD_CERT_TTL). */
+  /** A longer lifetime is refused, seconds. Default `MAX_TTL_SECONDS`. */
   readonly maxTtlSeconds?: number
-  /** A shorter lifetime is refused, seconds. Default 5: below it a certificate ends before its renewal. */
+  /** A shorter lifetime is refused, seconds. Default `MIN_TTL_SECONDS`. */
   readonly minTtlSeconds?: number
   readonly log?: IdentityLog
 }
@@ -119,8 +120,3 @@ function callerText(caller: Caller): string {
 
 /** Twice the largest CSR and an identity. It is read before the caller is known, so a stranger can make us hold it. */
 const MAX_REQUEST_BYTES = 2 * MAX_CSR_BYTES
-const DEFAULT_TTL_SECONDS = 86_400
-/** istiod's MAX_WORKLOAD_CERT_TTL, 90 days. */
-export const MAX_TTL_SECONDS = 90 * 86_400
-/** Below it a certificate ends before its renewal. */
-export const MIN_TTL_SECONDS = 5

@@ -6,7 +6,7 @@ export { CaClient, type CaClientOptions } from './ca-client.ts'
 export { type CreateCaOptions, createInMemoryCa } from './ca-create.ts'
 export { type LoadCaOptions, type LoadedCa, loadCa, loadOrCreateCa, openCa } from './ca-files.ts'
 export type { CaMaterial } from './ca-material.ts'
-export { type CaServiceOptions, caRoutes, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from './ca-service.ts'
+export { type CaServiceOptions, caRoutes } from './ca-service.ts'
 export {
   CertificateAuthority,
   type CertificateAuthorityOptions,
@@ -33,6 +33,7 @@ export { formatSpiffeId, parseSpiffeId, type SpiffeId, spiffeIdProblem } from '.
 export type { Svid } from './svid.ts'
 export { type GetSvidOptions, SvidManager, type SvidManagerOptions } from './svid-manager.ts'
 export type { CertificateDump, IdentityDump, SvidState } from './svid-state.ts'
+export { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from './svid-ttl.ts'
 export {
   bearerToken,
   type Caller,
