@@ -1,8 +1,9 @@
 import t from 'tap'
+import { aService } from '../mesh/test-support.ts'
 import { ConnectionTelemetry } from './connection.ts'
 import type { ConnectionInfo } from './connection-info.ts'
 import { createLogger } from './logger.ts'
-import { Lines, ManualClock, service, workload } from './test-support.ts'
+import { Lines, ManualClock, workload } from './test-support.ts'
 import { TrafficMetrics } from './traffic-metrics.ts'
 
 function setup(level = 'info') {
@@ -32,7 +33,7 @@ function outbound(): ConnectionInfo {
     destination: {
       address: '10.0.0.9:15008',
       hboneAddress: '10.0.0.9:8080',
-      service: service('web'),
+      service: aService({ name: 'web' }),
       workload: web,
     },
     secure: true,

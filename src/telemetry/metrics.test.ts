@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { aService } from '../mesh/test-support.ts'
 import type { ConnectionInfo } from './connection-info.ts'
 import { createMetrics } from './metrics.ts'
-import { ManualClock, service, workload } from './test-support.ts'
+import { ManualClock, workload } from './test-support.ts'
 import { TrafficMetrics } from './traffic-metrics.ts'
 
 const client = workload('client')
@@ -12,7 +13,7 @@ function info(overrides: Partial<ConnectionInfo> = {}): ConnectionInfo {
   return {
     direction: 'outbound',
     source: { address: '10.0.0.5:40000', workload: client },
-    destination: { address: '10.0.0.9:15008', service: service('web'), workload: web },
+    destination: { address: '10.0.0.9:15008', service: aService({ name: 'web' }), workload: web },
     secure: true,
     counts: { sent: 0, received: 0 },
     ...overrides,

@@ -8,11 +8,12 @@ import type {
   StringMatch,
   Workload,
 } from '../mesh/model.ts'
+import { aMatch } from '../mesh/test-support.ts'
 import { decodeAddress, decodeAuthorization } from './decode.ts'
 import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
 import { XdsError } from './errors.ts'
 import { Interner } from './interner.ts'
-import { match, policy, service, workload } from './test-support.ts'
+import { policy, service, workload } from './test-support.ts'
 
 /** Objects as code writes them, rather than without a prototype. */
 function plain<T extends object>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
@@ -114,7 +115,7 @@ const matches: fc.Arbitrary<PolicyMatch> = plain({
   notDestinationIps: blocks,
   destinationPorts: portList,
   notDestinationPorts: portList,
-}).map(match)
+}).map(aMatch)
 const policies: fc.Arbitrary<AuthorizationPolicy> = plain({
   scope: fc.constantFrom('GLOBAL' as const, 'NAMESPACE' as const, 'WORKLOAD_SELECTOR' as const),
   action: fc.constantFrom('ALLOW' as const, 'DENY' as const),

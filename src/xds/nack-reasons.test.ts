@@ -3,9 +3,9 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import t from 'tap'
 import { AuthorizationSchema } from '../gen/istio/security/authorization_pb.ts'
 import { AddressSchema, type ServiceSchema, type WorkloadSchema } from '../gen/istio/workload/workload_pb.ts'
+import { aMatch } from '../mesh/test-support.ts'
 import { decodeAddress, decodeAuthorization } from './decode.ts'
 import { Interner } from './interner.ts'
-import { match } from './test-support.ts'
 
 const UNKNOWN = 99 as never
 
@@ -72,7 +72,7 @@ t.test(
       destinationPorts: [65536 + 80],
     }
     const policy = decodeAuthorization(encode({ rules: [{ clauses: [{ matches: [odd] }] }] } as never))
-    t.strictSame(policy.rules, [[[match({ destinationPorts: [80] })]]])
+    t.strictSame(policy.rules, [[[aMatch({ destinationPorts: [80] })]]])
   },
 )
 

@@ -1,32 +1,17 @@
 import t from 'tap'
+import { aMatch } from '../mesh/test-support.ts'
 import { diffResources } from './resource-diff.ts'
 import { readableResources } from './resource-json.ts'
 import { policy, service, workload } from './test-support.ts'
 
 const NONE = { workloads: [], services: [], policies: [] }
-const EMPTY_MATCH = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-}
 
 t.test('addresses are text, enumerations are Istio names, what has no value is left out', async (t) => {
   const gateway = { kind: 'address' as const, network: 'n', address: 'fd00::1', hboneMtlsPort: 15008 }
   const mesh = {
     workloads: [workload('a', { addresses: ['10.0.0.1', 'fd00::2'], waypoint: gateway })],
     services: [service('b', { cidrs: [{ network: 'n', cidr: '10.1.0.0/16' }] })],
-    policies: [
-      policy('c', { rules: [[[{ ...EMPTY_MATCH, sourceIps: ['10.0.0.0/8', 'fd00::/8'] }], [EMPTY_MATCH]]] }),
-    ],
+    policies: [policy('c', { rules: [[[aMatch({ sourceIps: ['10.0.0.0/8', 'fd00::/8'] })], [aMatch()]]] })],
   }
   const [b, a, c] = readableResources(mesh)
   t.match(a, {

@@ -1,8 +1,9 @@
 import t from 'tap'
+import { aMatch } from '../mesh/test-support.ts'
 import { decodeAddress, decodeAuthorization } from './decode.ts'
 import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
 import { Interner } from './interner.ts'
-import { hex, match, policy, service, workload } from './test-support.ts'
+import { hex, policy, service, workload } from './test-support.ts'
 
 // Written by hand from the field numbers of Istio's workload and security
 // APIs, so that a wrong number in a .proto file cannot agree with itself.
@@ -137,7 +138,7 @@ t.test('a policy has the bytes that Istio gives it', async (t) => {
     rules: [
       [
         [
-          match({
+          aMatch({
             namespaces: [{ kind: 'exact', value: 'exact' }],
             notNamespaces: [{ kind: 'prefix', value: 'prefix' }],
             principals: [{ kind: 'suffix', value: 'suffix' }],

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { AuthorizationPolicy } from '../../mesh/model.ts'
-import { match } from '../test-support.ts'
+import { aMatch } from '../../mesh/test-support.ts'
 import { meshOf, podYaml } from './test-support.ts'
 
 interface Given {
@@ -36,8 +36,8 @@ function attached(given: Given): {
 
 const STATIC = 'istio-system/istio_converted_static_strict'
 const CONVERTED = 'foo/converted_peer_authentication_w'
-const ANONYMOUS = match({ notPrincipals: [{ kind: 'presence' }] })
-const exempt = (port: number) => [[[ANONYMOUS], [match({ notDestinationPorts: [port] })]]]
+const ANONYMOUS = aMatch({ notPrincipals: [{ kind: 'presence' }] })
+const exempt = (port: number) => [[[ANONYMOUS], [aMatch({ notDestinationPorts: [port] })]]]
 const strictPort = (port: number) => [[[{ ...ANONYMOUS, destinationPorts: [port] }]]]
 
 t.test('the effective mode is the workload’s, else the namespace’s, else the mesh’s', async (t) => {

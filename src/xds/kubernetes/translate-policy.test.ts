@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { AuthorizationPolicy, PolicyMatch } from '../../mesh/model.ts'
-import { match } from '../test-support.ts'
+import { aMatch } from '../../mesh/test-support.ts'
 import { meshOf, podYaml, policyYaml } from './test-support.ts'
 
 /** The rules of `foo/p` with this spec, and what was warned of. */
@@ -9,7 +9,7 @@ function rulesOf(spec: string): { rules: AuthorizationPolicy['rules'] | undefine
   return { rules: policies[0]?.rules, warnings: warnings.map(({ field, message }) => `${field}: ${message}`) }
 }
 
-const EMPTY: PolicyMatch = match({})
+const EMPTY: PolicyMatch = aMatch({})
 
 t.test('every L4 field has its place: operations, then sources, then one clause per condition', async (t) => {
   const { rules, warnings } = rulesOf(`
@@ -29,15 +29,15 @@ t.test('every L4 field has its place: operations, then sources, then one clause 
   t.strictSame(warnings, [])
   t.strictSame(rules, [
     [
-      [match({ destinationPorts: [80, 81], notDestinationPorts: [82] }), match({ destinationPorts: [90] })],
+      [aMatch({ destinationPorts: [80, 81], notDestinationPorts: [82] }), aMatch({ destinationPorts: [90] })],
       [
-        match({
+        aMatch({
           principals: [{ kind: 'exact', value: 'td/ns/a/sa/b' }, { kind: 'presence' }],
           notPrincipals: [{ kind: 'prefix', value: 'td/' }],
           namespaces: [{ kind: 'suffix', value: '-prod' }],
           notNamespaces: [{ kind: 'exact', value: 'x' }],
         }),
-        match({
+        aMatch({
           serviceAccounts: [
             { namespace: 'foo', serviceAccount: 'sa' },
             { namespace: 'other', serviceAccount: 'sa' },
@@ -48,15 +48,15 @@ t.test('every L4 field has its place: operations, then sources, then one clause 
         }),
       ],
       [
-        match({
+        aMatch({
           namespaces: [{ kind: 'exact', value: 'a' }],
           notNamespaces: [{ kind: 'exact', value: 'b' }],
         }),
       ],
-      [match({ principals: [{ kind: 'exact', value: 'p' }] })],
-      [match({ sourceIps: ['1.2.3.4/32'] })],
-      [match({ notDestinationIps: ['10.0.0.0/24'] })],
-      [match({ destinationPorts: [443], notDestinationPorts: [444] })],
+      [aMatch({ principals: [{ kind: 'exact', value: 'p' }] })],
+      [aMatch({ sourceIps: ['1.2.3.4/32'] })],
+      [aMatch({ notDestinationIps: ['10.0.0.0/24'] })],
+      [aMatch({ destinationPorts: [443], notDestinationPorts: [444] })],
     ],
   ])
 })
@@ -84,12 +84,12 @@ t.test('an ALLOW rule that asks for L7 vanishes, and the policy still stands', a
 
 t.test('a DENY rule loses what is L7, and one that is left with nothing never fires', async (t) => {
   const stricter = rulesOf('{action: DENY, rules: [{to: [{operation: {ports: ["80"], paths: ["/admin"]}}]}]}')
-  t.strictSame(stricter.rules, [[[match({ destinationPorts: [80] })]]])
+  t.strictSame(stricter.rules, [[[aMatch({ destinationPorts: [80] })]]])
   t.match(stricter.warnings, [/^spec\.rules\[0\]\.to\[0\]\.operation\.paths: not visible at L4: left out/])
   const noop = rulesOf(
     '{action: DENY, rules: [{from: [{source: {namespaces: [x]}}], to: [{operation: {paths: ["/admin"]}}]}]}',
   )
-  t.strictSame(noop.rules, [[[EMPTY], [match({ namespaces: [{ kind: 'exact', value: 'x' }] })]]])
+  t.strictSame(noop.rules, [[[EMPTY], [aMatch({ namespaces: [{ kind: 'exact', value: 'x' }] })]]])
   t.match(noop.warnings, [/paths/, /^spec\.rules\[0\]: never denies anything/])
   const header = rulesOf('{action: DENY, rules: [{when: [{key: "request.headers[x]", values: [a]}]}]}')
   t.strictSame(header.rules, [[[EMPTY]]])

@@ -1,26 +1,11 @@
 import t from 'tap'
 import { MeshStore } from '../../mesh/index.ts'
-import type { AuthorizationPolicy, PolicyMatch } from '../../mesh/model.ts'
-import { service, workload } from '../../telemetry/test-support.ts'
+import { aMatch, aPolicy, aService } from '../../mesh/test-support.ts'
+import { workload } from '../../telemetry/test-support.ts'
 import { configDump, dumpPolicy, dumpService, dumpWorkload } from './config-dump.ts'
 
 /** As the wire has it: fields without value are not there. */
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
-
-const EMPTY_MATCH: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-}
 
 t.test('a workload, with defaults left out', async (t) => {
   t.strictSame(asJson(dumpWorkload(workload('web'))), {
@@ -79,7 +64,8 @@ t.test('a workload with everything', async (t) => {
 })
 
 t.test('a service', async (t) => {
-  const web = service('web', {
+  const web = aService({
+    name: 'web',
     loadBalancing: { routingPreference: ['NETWORK', 'SUBZONE'], mode: 'FAILOVER', healthPolicy: 'ALLOW_ALL' },
     ipFamilies: 'IPV4_ONLY',
     visibility: 'NAMESPACE',
@@ -89,7 +75,7 @@ t.test('a service', async (t) => {
     name: 'web',
     namespace: 'default',
     hostname: 'web.default.svc.cluster.local',
-    vips: ['/10.1.0.1'],
+    vips: ['/10.96.0.1'],
     cidrVips: [{ network: '', cidr: '10.2.0.0/16' }],
     ports: { 80: 8080 },
     endpoints: {},
@@ -100,24 +86,21 @@ t.test('a service', async (t) => {
 })
 
 t.test('a policy', async (t) => {
-  const policy: AuthorizationPolicy = {
+  const policy = aPolicy({
     name: 'deny',
-    namespace: 'default',
-    scope: 'WORKLOAD_SELECTOR',
     action: 'DENY',
     dryRun: true,
     rules: [
       [
         [
-          {
-            ...EMPTY_MATCH,
+          aMatch({
             principals: [{ kind: 'prefix', value: 'cluster.local/' }, { kind: 'presence' }],
             notDestinationPorts: [80],
-          },
+          }),
         ],
       ],
     ],
-  }
+  })
   t.strictSame(asJson(dumpPolicy(policy)), {
     name: 'deny',
     namespace: 'default',
@@ -136,7 +119,7 @@ t.test('lists are sorted by key, and endpoints come with their service', async (
     workload(name, { addresses: [`10.0.0.${index + 1}`], services: new Map([[key, ports]]) }),
   )
   mesh.apply([
-    ...['web', 'api'].map((name) => ({ kind: 'upsert-service' as const, service: service(name) })),
+    ...['web', 'api'].map((name) => ({ kind: 'upsert-service' as const, service: aService({ name }) })),
     ...pods.map((pod) => ({ kind: 'upsert-workload' as const, workload: pod })),
   ])
   const dump = asJson(
