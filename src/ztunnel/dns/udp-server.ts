@@ -60,17 +60,27 @@ export class UdpServer implements DnsServer {
     this.#closed = true
     if (this.#socket === undefined) closeSync(this.#options.fd)
     else this.#socket.close()
+    // Node forgets the callbacks of what had not gone out yet.
+    this.#isIdle()
   }
 
   async #serve(bytes: Buffer, address: string, port: number): Promise<void> {
     if (this.#draining || this.#inFlight >= MAX_IN_FLIGHT) return
+    // A raw socket can say that it is port 0; no reply can go there.
+    if (port === 0) return
     this.#inFlight += 1
     const reply = await this.#options.responder.respond(bytes, 'udp')
-    // A client that is gone is no error of ours.
-    if (reply !== undefined && !this.#closed) this.#socket?.send(reply, port, address, ignore)
+    if (reply !== undefined && !this.#closed) await this.#send(reply, address, port)
     this.#inFlight -= 1
-    if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#inFlight === 0) this.#isIdle()
+  }
+
+  #isIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Resolves when it has gone out, so that a drain does not close before; a client that is gone is no error of ours. */
+  #send(reply: Buffer, address: string, port: number): Promise<void> {
+    return new Promise((resolve) => this.#socket?.send(reply, port, address, () => resolve()))
   }
 }
-
-function ignore(): void {}
