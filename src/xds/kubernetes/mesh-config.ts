@@ -5,6 +5,8 @@ import type { TranslateContext } from './translate-context.ts'
 
 /** Where istiod and its MeshConfig are. */
 export const SYSTEM_NAMESPACE = 'istio-system'
+/** Label of that namespace: the network of all pods of the cluster. */
+export const NETWORK_LABEL = 'topology.istio.io/network'
 
 /** The folder's MeshConfig, if it has one. What it asks for and does not get here is warned of. */
 export function meshConfigOf(
@@ -16,11 +18,6 @@ export function meshConfigOf(
   if (configMap === undefined || mesh === undefined) return undefined
   if (mesh.trustDomain !== undefined && mesh.trustDomain !== trustDomain) {
     const message = `trustDomain: "${mesh.trustDomain}" is not this server's, whose authority issues for "${trustDomain}", which stays in force: start it with --trust-domain ${mesh.trustDomain}`
-    warn(configMap, 'data.mesh', message)
-  }
-  if (mesh.trustDomainAliases.length > 0) {
-    const message =
-      'trustDomainAliases: node proxies compare principals as they are written; list each alias in the policies'
     warn(configMap, 'data.mesh', message)
   }
   return mesh

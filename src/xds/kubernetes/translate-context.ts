@@ -21,6 +21,8 @@ export interface TranslateContext extends Required<TranslateOptions> {
   readonly objects: KubernetesObjects
   /** Network of the cluster: label `topology.istio.io/network` of `istio-system`. */
   readonly network: string
+  /** Other names of the mesh's trust domain, by its MeshConfig: policies that name one mean all. */
+  readonly trustDomainAliases: readonly string[]
   /** The ServiceEntries and the hosts that each speaks for. */
   readonly published: readonly PublishedEntry[]
   warn(object: KubernetesObject, field: string, message: string): void

@@ -1,6 +1,7 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
 import type { AuthorizationPolicy } from './objects.ts'
 import { type Labelled, matchesLabels } from './selector.ts'
+import { whoEnforces } from './target-enforcers.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { translateRule } from './translate-rule.ts'
 
@@ -25,7 +26,9 @@ export function translateAuthorizationPolicy(
 ): AttachedPolicy | undefined {
   const { metadata, spec } = policy
   if (spec.targetRefs.length > 0) {
-    context.warn(policy, 'spec.targetRefs', 'bound to a waypoint or service, not enforced by node proxies')
+    for (const reference of spec.targetRefs) {
+      context.warn(policy, 'spec.targetRefs', whoEnforces(reference, metadata.namespace, context))
+    }
     return undefined
   }
   if (spec.action === 'CUSTOM' || spec.action === 'AUDIT') {
@@ -38,11 +41,13 @@ export function translateAuthorizationPolicy(
     return undefined
   }
   const { action, matchLabels } = spec
+  const { namespace } = metadata
+  const trustDomains = [context.trustDomain, ...context.trustDomainAliases]
   const rules: (readonly (readonly PolicyMatch[])[])[] = []
   for (const [index, rule] of spec.rules.entries()) {
     const warn = (field: string, message: string) =>
       context.warn(policy, `spec.rules[${index}]${field}`, message)
-    const clauses = translateRule(rule, { action, namespace: metadata.namespace, warn })
+    const clauses = translateRule(rule, { action, namespace, trustDomains, warn })
     if (clauses !== undefined) rules.push(clauses)
   }
   const isRoot = metadata.namespace === context.rootNamespace

@@ -1,10 +1,13 @@
 import type { PolicyMatch, ServiceAccountMatch, StringMatch } from '../../mesh/model.ts'
 import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from './objects.ts'
+import { expandPrincipals } from './trust-domain-aliases.ts'
 
 export interface RuleContext {
   readonly action: 'ALLOW' | 'DENY'
   /** The policy's: where a bare service account name is looked for. */
   readonly namespace: string
+  /** The mesh's trust domain, then its aliases. */
+  readonly trustDomains: readonly string[]
   /** `field` continues the rule's own path. */
   readonly warn: (field: string, message: string) => void
 }
@@ -38,9 +41,9 @@ export function translateRule(
   if (rule.to !== undefined)
     clauses.push(rule.to.map(({ operation }, index) => fromOperation(operation, index)))
   if (rule.from !== undefined) {
-    clauses.push(rule.from.map(({ source }, index) => fromSource(source, index, context.namespace)))
+    clauses.push(rule.from.map(({ source }, index) => fromSource(source, index, context)))
   }
-  for (const [index, when] of (rule.when ?? []).entries()) clauses.push([fromCondition(when, index)])
+  for (const [index, when] of (rule.when ?? []).entries()) clauses.push([fromCondition(when, index, context)])
 
   const unsupported = clauses.flat().flatMap((entry) => entry.unsupported)
   if (context.action === 'ALLOW' && unsupported.length > 0) {
@@ -103,17 +106,16 @@ function fromOperation(operation: PolicyOperation, index: number): Entry {
   }
 }
 
-function fromSource(source: PolicySource, index: number, namespace: string): Entry {
-  const accounts = (names: readonly string[] | undefined) =>
-    (names ?? []).map((name) => toAccount(name, namespace))
+function fromSource(source: PolicySource, index: number, { namespace, trustDomains }: RuleContext): Entry {
+  const accounts = (names: Values) => (names ?? []).map((name) => toAccount(name, namespace))
   const unsupported = UNSUPPORTED_SOURCE.filter((field) => source[field] !== undefined)
   return {
     match: {
       ...EMPTY_MATCH,
       namespaces: toMatches(source.namespaces),
       notNamespaces: toMatches(source.notNamespaces),
-      principals: toMatches(source.principals),
-      notPrincipals: toMatches(source.notPrincipals),
+      principals: toPrincipals(source.principals, trustDomains),
+      notPrincipals: toPrincipals(source.notPrincipals, trustDomains),
       serviceAccounts: accounts(source.serviceAccounts),
       notServiceAccounts: accounts(source.notServiceAccounts),
       sourceIps: toBlocks(source.ipBlocks),
@@ -123,22 +125,28 @@ function fromSource(source: PolicySource, index: number, namespace: string): Ent
   }
 }
 
-function fromCondition({ key, values, notValues }: PolicyCondition, index: number): Entry {
-  const match = conditionMatch(key, values, notValues)
+function fromCondition(when: PolicyCondition, index: number, { trustDomains }: RuleContext): Entry {
+  const match = conditionMatch(when, trustDomains)
   if (match === undefined) return { match: EMPTY_MATCH, unsupported: [`.when[${index}].key`] }
   return { match: { ...EMPTY_MATCH, ...match }, unsupported: [] }
 }
 
 type Values = readonly string[] | undefined
 
-function conditionMatch(key: string, values: Values, notValues: Values): Partial<PolicyMatch> | undefined {
+function conditionMatch(
+  { key, values, notValues }: PolicyCondition,
+  trustDomains: readonly string[],
+): Partial<PolicyMatch> | undefined {
   switch (key) {
     case 'source.ip':
       return { sourceIps: toBlocks(values), notSourceIps: toBlocks(notValues) }
     case 'source.namespace':
       return { namespaces: toMatches(values), notNamespaces: toMatches(notValues) }
     case 'source.principal':
-      return { principals: toMatches(values), notPrincipals: toMatches(notValues) }
+      return {
+        principals: toPrincipals(values, trustDomains),
+        notPrincipals: toPrincipals(notValues, trustDomains),
+      }
     case 'destination.ip':
       return { destinationIps: toBlocks(values), notDestinationIps: toBlocks(notValues) }
     case 'destination.port':
@@ -158,6 +166,10 @@ function toMatch(text: string): StringMatch {
 
 function toMatches(values: Values): readonly StringMatch[] {
   return (values ?? []).map(toMatch)
+}
+
+function toPrincipals(values: Values, trustDomains: readonly string[]): readonly StringMatch[] {
+  return expandPrincipals(values ?? [], trustDomains).map(toMatch)
 }
 
 function toPorts(values: Values): readonly number[] {

@@ -1,5 +1,5 @@
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
-import { meshConfigOf, SYSTEM_NAMESPACE } from './mesh-config.ts'
+import { meshConfigOf, NETWORK_LABEL, SYSTEM_NAMESPACE } from './mesh-config.ts'
 import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { Labelled } from './selector.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
@@ -18,6 +18,8 @@ export interface MeshResources {
   readonly policies: readonly MeshPolicy[]
   /** The one in force: as given, else the MeshConfig's, else `istio-system`. */
   readonly rootNamespace: string
+  /** The mesh's own, then its aliases. */
+  readonly trustDomains: readonly string[]
   readonly warnings: readonly TranslateWarning[]
 }
 
@@ -31,8 +33,9 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     dryRunPolicies: false,
     ...given,
     rootNamespace,
+    trustDomainAliases: mesh?.trustDomainAliases ?? [],
     objects,
-    network: objects.namespaces.get(SYSTEM_NAMESPACE)?.metadata.labels['topology.istio.io/network'] ?? '',
+    network: objects.namespaces.get(SYSTEM_NAMESPACE)?.metadata.labels[NETWORK_LABEL] ?? '',
     published: publishEntries(objects, given),
   }
   checkGateways(context)
@@ -54,6 +57,7 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     services: servicesOf(context),
     policies,
     rootNamespace,
+    trustDomains: [context.trustDomain, ...context.trustDomainAliases],
     warnings,
   }
 }

@@ -24,9 +24,8 @@ export async function validateFolder(directory: string, options: TranslateOption
   const snapshot = await loadFolder(directory)
   const { objects, others, complete } = snapshot
   const mesh = translate(objects, options)
-  const { workloads, rootNamespace } = mesh
-  const { trustDomain } = options
-  const input: CheckInput = { objects, others, workloads, trustDomain, rootNamespace }
+  const { workloads, rootNamespace, trustDomains } = mesh
+  const input: CheckInput = { objects, others, workloads, trustDomains, rootNamespace }
   const warnings = mesh.warnings.map((warning): Finding => ({ severity: 'warning', ...warning }))
   const places = new FieldPlaces(directory)
   const located: FileProblem[] = []

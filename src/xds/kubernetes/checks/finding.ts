@@ -7,7 +7,8 @@ export interface CheckInput {
   readonly others: readonly OtherObject[]
   /** What the objects were translated to. */
   readonly workloads: readonly Workload[]
-  readonly trustDomain: string
+  /** The mesh's own, then its aliases. */
+  readonly trustDomains: readonly string[]
   readonly rootNamespace: string
 }
 

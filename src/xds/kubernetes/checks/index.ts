@@ -1,17 +1,17 @@
 import { addressConflicts } from './address-conflicts.ts'
 import { emptySelectors } from './empty-selectors.ts'
 import type { Check, CheckInput, Finding } from './finding.ts'
+import { gatewayClasses } from './gateway-classes.ts'
 import { knownSources } from './known-sources.ts'
 import { labels } from './labels.ts'
 import { servicePorts } from './service-ports.ts'
-import { targetRefs } from './target-refs.ts'
 
 export type { CheckInput, Finding } from './finding.ts'
 
 /** Checks of what is there. */
 const OF_OBJECTS: readonly Check[] = [addressConflicts, labels]
 /** Checks for what is missing; unsound while a file cannot be read. */
-const OF_REFERENCES: readonly Check[] = [emptySelectors, servicePorts, targetRefs, knownSources]
+const OF_REFERENCES: readonly Check[] = [emptySelectors, servicePorts, gatewayClasses, knownSources]
 
 /** Everything that the checks find. `complete`: whether all that is meant to be there is. */
 export function checkObjects(input: CheckInput, complete: boolean): readonly Finding[] {

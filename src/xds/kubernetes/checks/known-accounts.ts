@@ -3,7 +3,7 @@ import type { CheckInput } from './finding.ts'
 
 /** Who there is in a mesh. */
 export interface KnownAccounts {
-  readonly trustDomain: string
+  readonly trustDomains: readonly string[]
   readonly namespaces: ReadonlySet<string>
   /** `namespace/service-account` */
   readonly accounts: ReadonlySet<string>
@@ -15,7 +15,12 @@ export interface KnownAccounts {
  * The accounts that workloads run as, those that the YAML defines, and those called
  * `default`, which every namespace has.
  */
-export function knownAccounts({ objects, others, workloads, trustDomain }: CheckInput): KnownAccounts {
+export function knownAccounts({
+  objects,
+  others,
+  workloads,
+  trustDomains: given,
+}: CheckInput): KnownAccounts {
   const namespaces = new Set(objects.namespaces.keys())
   const accounts = new Set<string>()
   const living: readonly ReadonlyMap<string, KubernetesObject>[] = [objects.pods, objects.services]
@@ -34,6 +39,10 @@ export function knownAccounts({ objects, others, workloads, trustDomain }: Check
     accounts.add(`${namespace}/${name}`)
   }
   for (const namespace of namespaces) accounts.add(`${namespace}/default`)
-  const principals = [...accounts].map((account) => `${trustDomain}/ns/${account.replace('/', '/sa/')}`)
-  return { trustDomain, namespaces, accounts, principals: new Set(principals) }
+  // Policies may call the mesh by Istio's own name for it, whatever it is called.
+  const trustDomains = [...new Set([...given, 'cluster.local'])]
+  const principals = trustDomains.flatMap((trustDomain) =>
+    [...accounts].map((account) => `${trustDomain}/ns/${account.replace('/', '/sa/')}`),
+  )
+  return { trustDomains, namespaces, accounts, principals: new Set(principals) }
 }

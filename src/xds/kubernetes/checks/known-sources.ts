@@ -77,7 +77,8 @@ function principalProblem(value: string, known: KnownAccounts): string | undefin
     return 'never matches: expected TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT'
   }
   // Who there is in a mesh that this one trusts, no file here says.
-  const foreign = !value.startsWith('*') && !value.startsWith(`${known.trustDomain}/`) && value.includes('/')
+  const ofMesh = known.trustDomains.some((trustDomain) => value.startsWith(`${trustDomain}/`))
+  const foreign = !value.startsWith('*') && !ofMesh && value.includes('/')
   if (foreign || some(value, known.principals)) return undefined
   return wild
     ? `no service account has a principal ${quoted(value)}`

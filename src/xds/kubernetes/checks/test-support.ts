@@ -7,8 +7,11 @@ import type { Check } from './finding.ts'
 export function findingsOf(check: Check, text: string): readonly string[] {
   const objects = objectsOf(text)
   const { others } = parseFile('test.yaml', text)
-  const { workloads } = translate(objects, { trustDomain: 'cluster.local', clusterId: 'Kubernetes' })
-  const input = { objects, others, workloads, trustDomain: 'cluster.local', rootNamespace: 'istio-system' }
+  const { workloads, trustDomains, rootNamespace } = translate(objects, {
+    trustDomain: 'cluster.local',
+    clusterId: 'Kubernetes',
+  })
+  const input = { objects, others, workloads, trustDomains, rootNamespace }
   return check(input).map(({ severity, field, message, other }) => {
     const where =
       other === undefined ? '' : ` (${other.object.kind} ${other.object.metadata.name} ${other.field})`
