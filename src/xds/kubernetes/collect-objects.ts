@@ -13,6 +13,7 @@ export function collectObjects(all: readonly KubernetesObject[]): KubernetesObje
     namespaces: pick('Namespace'),
     pods: pick('Pod'),
     services: pick('Service'),
+    endpointSlices: pick('EndpointSlice'),
     gateways: pick('Gateway'),
     nodes: pick('Node'),
     configMaps: pick('ConfigMap'),

@@ -1,4 +1,5 @@
 import type { ConfigMap, Node } from './objects-cluster.ts'
+import type { EndpointSlice } from './objects-discovery.ts'
 import type { Gateway } from './objects-gateway.ts'
 import type { ServiceEntry, WorkloadEntry } from './objects-networking.ts'
 
@@ -183,6 +184,7 @@ export type KubernetesObject =
   | Namespace
   | Pod
   | Service
+  | EndpointSlice
   | Gateway
   | ServiceEntry
   | WorkloadEntry
@@ -196,6 +198,7 @@ export interface KubernetesObjects {
   readonly namespaces: ReadonlyMap<string, Namespace>
   readonly pods: ReadonlyMap<string, Pod>
   readonly services: ReadonlyMap<string, Service>
+  readonly endpointSlices: ReadonlyMap<string, EndpointSlice>
   readonly gateways: ReadonlyMap<string, Gateway>
   readonly nodes: ReadonlyMap<string, Node>
   readonly configMaps: ReadonlyMap<string, ConfigMap>

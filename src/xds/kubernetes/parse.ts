@@ -5,6 +5,7 @@ import type { KubernetesObject, OtherObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { configMapSchema, nodeSchema } from './schema-cluster.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
+import { endpointSliceSchema } from './schema-discovery.ts'
 import { gatewaySchema } from './schema-gateway.ts'
 import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
@@ -62,6 +63,7 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['v1/Namespace', namespaceSchema],
   ['v1/Pod', podSchema],
   ['v1/Service', serviceSchema],
+  ['discovery.k8s.io/v1/EndpointSlice', endpointSliceSchema],
   ['v1/Node', nodeSchema],
   ['v1/ConfigMap', configMapSchema],
   ['gateway.networking.k8s.io/v1/Gateway', gatewaySchema],

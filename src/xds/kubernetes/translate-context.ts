@@ -1,4 +1,5 @@
 import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+import type { SlicedPods } from './translate-endpoint-slice.ts'
 import type { PublishedEntry } from './translate-service-entry.ts'
 
 export interface TranslateOptions {
@@ -25,6 +26,8 @@ export interface TranslateContext extends Required<TranslateOptions> {
   readonly trustDomainAliases: readonly string[]
   /** The ServiceEntries and the hosts that each speaks for. */
   readonly published: readonly PublishedEntry[]
+  /** Pods that EndpointSlices name. */
+  readonly slicedPods: SlicedPods
   warn(object: KubernetesObject, field: string, message: string): void
 }
 

@@ -4,6 +4,7 @@ import { localityOfNode } from './node-locality.ts'
 import type { Pod, Service } from './objects.ts'
 import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
+import { sliceServicesOf } from './translate-endpoint-slice.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
 import { selectingEntries } from './translate-service-entry.ts'
 import { instanceOf, waypointOf } from './waypoint-bindings.ts'
@@ -118,6 +119,7 @@ function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey
     if (!serviceSelects(service, pod)) continue
     services.set(`${service.metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
   }
+  for (const [key, ports] of sliceServicesOf(pod, context)) services.set(key, ports)
   for (const [key, ports] of selectingEntries(pod.metadata, (name) => namedPort(name, pod), context))
     services.set(key, ports)
   return services

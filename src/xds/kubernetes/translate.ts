@@ -4,6 +4,7 @@ import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from '.
 import type { Labelled } from './selector.ts'
 import type { TranslateContext, TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { type PoliciesOf, translateEntryEndpoints, translateWorkloadEntry } from './translate-endpoint.ts'
+import { slicedPods, translateEndpointSlice } from './translate-endpoint-slice.ts'
 import { translatePeerAuthentications } from './translate-peer-authentication.ts'
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
@@ -29,7 +30,7 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
   const given = { domain: 'cluster.local', ...options, warn: warnOnce(warnings) }
   const mesh = meshConfigOf(objects, given)
   const rootNamespace = options.rootNamespace ?? mesh?.rootNamespace ?? SYSTEM_NAMESPACE
-  const context: TranslateContext = {
+  const known: TranslateContext = {
     dryRunPolicies: false,
     ...given,
     rootNamespace,
@@ -37,7 +38,9 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
     objects,
     network: objects.namespaces.get(SYSTEM_NAMESPACE)?.metadata.labels[NETWORK_LABEL] ?? '',
     published: publishEntries(objects, given),
+    slicedPods: new Map(),
   }
+  const context: TranslateContext = { ...known, slicedPods: slicedPods(known) }
   checkGateways(context)
   const attached: AttachedPolicy[] = []
   for (const policy of objects.authorizationPolicies.values()) {
@@ -63,10 +66,11 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
 }
 
 function workloadsOf(policiesOf: PoliciesOf, context: TranslateContext): readonly Workload[] {
-  const { pods, workloadEntries } = context.objects
+  const { pods, workloadEntries, endpointSlices } = context.objects
   return [
     ...[...pods.values()].map((pod) => translatePod(pod, policiesOf(pod), context)),
     ...[...workloadEntries.values()].map((entry) => translateWorkloadEntry(entry, policiesOf, context)),
+    ...[...endpointSlices.values()].flatMap((slice) => translateEndpointSlice(slice, context)),
     ...context.published.flatMap((entry) => translateEntryEndpoints(entry, policiesOf, context)),
   ].filter((workload) => workload !== undefined)
 }
