@@ -10,6 +10,7 @@ export type ProxyErrorCode =
   | 'policy-denied'
   | 'policy-changed'
   | 'waypoint'
+  | 'refused'
   | 'drained'
   | 'bind-failed'
   | 'zds-protocol'

@@ -1,7 +1,7 @@
 import '../support/own-namespaces.ts'
 import t from 'tap'
 import { until } from '../support/until.ts'
-import { clientBootstrap } from './support/envoy-client-config.ts'
+import { clientBootstrap, originateName } from './support/envoy-client-config.ts'
 import { ADDRESS, startInteropLab } from './support/interop-lab.ts'
 import { dialIn } from './support/sockets.ts'
 import { receive } from './support/tunnel-suite.ts'
@@ -46,7 +46,7 @@ t.test('a pod of ours refuses an Envoy that cannot prove to be of the mesh', asy
       client.write('hello')
       t.equal((await receive(client)).bytes, 0)
       t.equal(app.connections, 1)
-      t.comment(await envoy.line(`originate ${origin}`))
+      t.comment(await envoy.line(`originate ${originateName(origin)} `))
       const logged = () => proxy.tail.some((line) => line.includes(reason))
       await until(logged, `our log: ${reason}; ${proxy.tail.slice(-3).join('\n')}`)
     })

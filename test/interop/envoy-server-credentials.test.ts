@@ -41,7 +41,7 @@ t.test('our outbound proxy believes no Envoy that is not the pod it dialled', as
     await t.test(`${what}: refused, logged, and no byte is sent`, async (t) => {
       await using envoy = await lab.envoy(
         'envoy/server',
-        serverBootstrap({ address: SERVER, tls, ports: [{ port: 9000 }] }),
+        serverBootstrap({ addresses: [SERVER], tls, ports: [{ port: 9000 }] }),
       )
       const before = lab.mesh.journal.length
       const client = await dialIn(lab.namespace('app/client'), SERVER, 9000)
@@ -55,7 +55,10 @@ t.test('our outbound proxy believes no Envoy that is not the pod it dialled', as
   }
 
   await t.test('the right one is believed right afterwards', async (t) => {
-    await lab.envoy('envoy/server', serverBootstrap({ address: SERVER, tls: good, ports: [{ port: 9000 }] }))
+    await lab.envoy(
+      'envoy/server',
+      serverBootstrap({ addresses: [SERVER], tls: good, ports: [{ port: 9000 }] }),
+    )
     const client = await dialIn(lab.namespace('app/client'), SERVER, 9000)
     client.end('hello')
     t.equal((await receive(await app.accept())).text, 'hello')

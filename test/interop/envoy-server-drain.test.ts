@@ -14,7 +14,7 @@ t.test('Envoy drains or dies under traffic of ours', async (t) => {
   const lab = await startInteropLab(t)
   const app = lab.app('envoy/server', 9000)
   const tls = await lab.credentials({ serviceAccount: 'server' })
-  const config = serverBootstrap({ address: SERVER, tls, ports: [{ port: 9000 }] })
+  const config = serverBootstrap({ addresses: [SERVER], tls, ports: [{ port: 9000 }] })
   const dial = () => dialIn(lab.namespace('app/client'), SERVER, 9000)
 
   await t.test('GOAWAY: no tunnel fails, new ones take a new connection, old ones finish', async (t) => {

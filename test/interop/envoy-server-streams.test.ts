@@ -13,7 +13,7 @@ t.test("our outbound proxy keeps to Envoy's limit of 100 streams", async (t) => 
   const lab = await startInteropLab(t)
   const app = lab.app('envoy/server', 9000)
   const tls = await lab.credentials({ serviceAccount: 'server' })
-  const config = serverBootstrap({ address: SERVER, tls, ports: [{ port: 9000 }] })
+  const config = serverBootstrap({ addresses: [SERVER], tls, ports: [{ port: 9000 }] })
   const dial = () => dialIn(lab.namespace('app/client'), SERVER, 9000)
   for (const [count, connections] of [
     [100, 1],

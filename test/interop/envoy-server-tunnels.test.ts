@@ -23,13 +23,13 @@ t.test('Envoy as a sidecar ends the tunnels of our outbound proxy', async (t) =>
   const envoy = await lab.envoy(
     'envoy/server',
     serverBootstrap({
-      address: SERVER,
+      addresses: [SERVER],
       tls: await lab.credentials({ serviceAccount: 'server' }),
       ports: [
         { port: 9000 },
-        { port: 9001, only: 'spiffe://cluster.local/ns/app/sa/somebody-else' },
+        { port: 9001, only: ['spiffe://cluster.local/ns/app/sa/somebody-else'] },
         { port: 9002 },
-        { port: 9003, only: 'spiffe://cluster.local/ns/app/sa/client' },
+        { port: 9003, only: ['spiffe://cluster.local/ns/app/sa/client'] },
       ],
     }),
   )

@@ -28,7 +28,7 @@ t.test('time passes, and nothing is sent', async (t) => {
   const server = await lab.envoy(
     'envoy/server',
     serverBootstrap({
-      address: ADDRESS['envoy/server'],
+      addresses: [ADDRESS['envoy/server']],
       tls: await lab.credentials({ serviceAccount: 'server' }),
       ports: [{ port: 9000 }],
     }),

@@ -27,7 +27,7 @@ t.test('hundreds of tunnels over narrow windows, aborted at random', async (t) =
   const server = await lab.envoy(
     'envoy/server',
     serverBootstrap({
-      address: ADDRESS['envoy/server'],
+      addresses: [ADDRESS['envoy/server']],
       tls: await lab.credentials({ serviceAccount: 'server' }),
       ports: [{ port: 9000 }],
       streamWindow: STREAM_WINDOW,

@@ -26,7 +26,7 @@ t.test('our certificates are replaced and expire; Envoy sees the new ones, open 
   const server = await lab.envoy(
     'envoy/server',
     serverBootstrap({
-      address: ADDRESS['envoy/server'],
+      addresses: [ADDRESS['envoy/server']],
       tls: await lab.credentials({ serviceAccount: 'server' }),
       ports: [{ port: 9000 }],
     }),

@@ -25,6 +25,7 @@ import { connected } from './dial.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import { type Demand, decideOnDemand } from './on-demand.ts'
+import { watchForRefusal } from './plaintext-refusal.ts'
 import { type RelayDependencies, type RelayPlan, relay } from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import { openTunnel, type TunnelDependencies } from './tunnel.ts'
@@ -144,8 +145,9 @@ async function dial(
   const downstream = accepted.socket
   if (route.kind !== 'hbone' && route.kind !== 'double-hbone') {
     const socket = deps.sockets.connect(route.dial)
-    const { connectTimeoutMs } = deps.settings
-    return { downstream, upstream: await connected(socket, route.dial, connectTimeoutMs, signal) }
+    const upstream = await connected(socket, route.dial, deps.settings.connectTimeoutMs, signal)
+    if (route.kind === 'passthrough') return { downstream, upstream }
+    return { downstream, upstream, refusal: watchForRefusal(deps.mesh, route, downstream, upstream) }
   }
   const headers = {
     baggage: encodeBaggage(workloadBaggage(source)),

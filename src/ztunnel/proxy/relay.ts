@@ -28,6 +28,12 @@ export interface RelayPlan {
   readonly fail: (error: unknown) => void
 }
 
+/** What was moved: downstream to upstream is sent. */
+export interface PumpedBytes {
+  readonly sent: number
+  readonly received: number
+}
+
 /** Both ends, to be joined. */
 export interface Relayed {
   readonly downstream: Duplex
@@ -36,6 +42,8 @@ export interface Relayed {
   readonly peerIdentity?: string
   /** Replaces the plan's, where it was to be recorded late. */
   readonly info?: RelayPlan['info']
+  /** Tells, of an end that looks clean, why it was a refusal all the same. */
+  readonly refusal?: (bytes: PumpedBytes) => string | undefined
 }
 
 /**
@@ -70,6 +78,8 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
+    const refusal = relayed.refusal?.(counts)
+    if (refusal !== undefined) throw new ProxyError('refused', refusal)
     record.close({ policy, peerIdentity, verdict })
     return { kind: 'complete' }
   } catch (error) {

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import {
@@ -9,10 +10,13 @@ import {
   loadCa,
   type SpiffeId,
 } from '../../../src/identity/index.ts'
+import type { AccessRecord } from '../../../src/lab/access-record.ts'
+import { runCommand } from '../../../src/lab/command.ts'
 import { type LabOptions, type MeshLab, startLab } from '../../../src/lab/mesh-lab.ts'
 import { namespaceOf } from '../../../src/lab/topology.ts'
 import type { NetworkNamespace } from '../../../src/linux/index.ts'
-import type { Json, TlsFiles } from './envoy-config.ts'
+import type { Json, TlsFiles } from '../../../src/sidecar/index.ts'
+import { until } from '../../support/until.ts'
 import { EnvoyProcess } from './envoy-process.ts'
 import { TestApp } from './sockets.ts'
 
@@ -23,8 +27,6 @@ export const ADDRESS = {
   'envoy/client': '10.244.3.10',
   'envoy/server': '10.244.4.10',
 } as const
-
-export type PodName = keyof typeof ADDRESS
 
 /** A lab of two node proxies, with room for an Envoy at either end. */
 export class InteropLab {
@@ -38,19 +40,41 @@ export class InteropLab {
     this.#folder = folder
   }
 
-  namespace(pod: PodName): NetworkNamespace {
+  namespace(pod: string): NetworkNamespace {
     return this.mesh.network.namespace(namespaceOf(this.mesh.topology, pod))
   }
 
+  /** A pod's address, of the family asked for. */
+  address(pod: string, family: 4 | 6 = 4): string {
+    const addresses = this.mesh.topology.pods.find(({ id }) => id === pod)?.addresses ?? []
+    const address = addresses.find((candidate) => isIP(candidate) === family)
+    if (address === undefined) throw new Error(`${pod} has no IPv${family} address`)
+    return address
+  }
+
+  /** Has everything that comes to a pod but HBONE go to 15006, as istio-init does for a sidecar. */
+  async redirectInbound(pod: string): Promise<void> {
+    const match = ['-p', 'tcp', '!', '--dport', '15008', '-j', 'REDIRECT', '--to-ports', '15006']
+    const rule = ['-w', '-t', 'nat', '-A', 'PREROUTING', ...match]
+    await runCommand('iptables', rule, { namespace: this.namespace(pod) })
+  }
+
+  /** The access log's record that fits, when it is there. */
+  async record(fits: (record: AccessRecord) => boolean, what: string): Promise<AccessRecord> {
+    const find = () => this.mesh.proxyLogs().find(fits)
+    await until(() => find() !== undefined, `a line of the access log: ${what}`)
+    return find() as AccessRecord
+  }
+
   /** An application in a pod, until the end of the test. */
-  app(pod: PodName, port: number, t: Test = this.#test): TestApp {
-    const app = new TestApp(this.namespace(pod), ADDRESS[pod], port)
+  app(pod: string, port: number, t: Test = this.#test): TestApp {
+    const app = new TestApp(this.namespace(pod), this.address(pod), port)
     t.teardown(() => app[Symbol.dispose]())
     return app
   }
 
   /** An Envoy in a pod, until the end of the test. */
-  async envoy(pod: PodName, config: Json, argv: readonly string[] = []): Promise<EnvoyProcess> {
+  async envoy(pod: string, config: Json, argv: readonly string[] = []): Promise<EnvoyProcess> {
     const namespace = this.namespace(pod)
     const envoy = await EnvoyProcess.start({ namespace, config, folder: this.#folder, argv })
     this.#test.teardown(() => envoy.stop())
@@ -74,7 +98,7 @@ export class InteropLab {
     return JSON.parse((await this.mesh.admin(node, '/connections')).body).length
   }
 
-  async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<TlsFiles>> {
+  async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<Omit<TlsFiles, 'sds'>>> {
     const full = { trustDomain: 'cluster.local', namespace: 'envoy', serviceAccount: 'client', ...id }
     const svid = await new CertificateAuthority(material).issueSvid(full, CERTIFICATE_SECONDS)
     const base = join(this.#folder, Math.random().toString(36).slice(2))
@@ -85,6 +109,9 @@ export class InteropLab {
     return files
   }
 }
+
+/** The mesh with a seat for every other kind of Envoy. */
+export const SEATS: LabOptions = { manifests: new URL('./mesh-seats', import.meta.url).pathname }
 
 /** Starts the lab; it ends with the test. */
 export async function startInteropLab(t: Test, options: LabOptions = {}): Promise<InteropLab> {
