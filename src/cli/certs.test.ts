@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { TokenIssuer } from '../identity/index.ts'
 
 const run = promisify(execFile)
 const MODULE = new URL('./certs.ts', import.meta.url).href
@@ -16,7 +15,7 @@ async function certs(...args: string[]): Promise<string> {
   return stdout
 }
 
-t.test('init makes a CA, then checks it; token is one the config server accepts', async (t) => {
+t.test('init makes a CA and the key of tokens, then checks it', async (t) => {
   const dir = join(t.testdir(), 'certs')
   t.match(
     await certs('init', '--dir', dir),
@@ -24,29 +23,19 @@ t.test('init makes a CA, then checks it; token is one the config server accepts'
   )
   t.match(await certs('init', '--dir', dir), /is usable/)
   t.ok(readdirSync(dir).includes('token-key.pem'))
-  const issuer = await TokenIssuer.loadOrCreate(join(dir, 'token-key.pem'))
-  const node = await certs('token', '--dir', dir, '--node', 'n1', '--ttl', '30m')
-  t.match(await issuer.verify(node.trim()), { kind: 'node', node: 'n1' })
-  const workload = await certs('token', '--dir', dir, '--workload', 'ns/sa')
-  t.match(await issuer.verify(workload.trim()), {
-    kind: 'workload',
-    id: { namespace: 'ns', serviceAccount: 'sa' },
-  })
 })
 
-t.test('wrong arguments are explained', async (t) => {
-  const dir = t.testdir()
-  const refused = async (message: RegExp, ...args: string[]): Promise<void> => {
-    await t.rejects(certs('token', '--dir', dir, ...args), message)
-  }
-  await refused(/give either --node NAME or --workload/)
-  await refused(/give either/, '--node', 'n', '--workload', 'a/b')
-  await refused(/NAMESPACE\/ACCOUNT/, '--workload', 'a')
-  await refused(/90s, 30m, 12h, 7d/, '--node', 'n', '--ttl', '5')
-})
-
-t.test('a token is not signed with a key that no config server has', async (t) => {
-  const dir = join(t.testdir(), 'typo')
-  await t.rejects(certs('token', '--dir', dir, '--node', 'n'), /no .*token-key.pem: --dir must be the folder/)
-  t.notOk(existsSync(dir))
+t.test('rotate says what it did, and what comes next', async (t) => {
+  const dir = join(t.testdir(), 'certs')
+  await certs('init', '--dir', dir)
+  t.match(await certs('rotate', 'intermediate', '--dir', dir), /a new intermediate signs in .*\n {2}signs/)
+  t.match(
+    await certs('rotate', 'add-root', '--dir', dir),
+    /\n {2}root .*\n {2}root .*\nNext, .*rotate use-root\n/,
+  )
+  t.match(await certs('rotate', 'use-root', '--dir', dir), /the new CA signs (.|\n)*rotate drop-root\n/)
+  const last = await certs('rotate', 'drop-root', '--dir', dir)
+  t.equal(last.match(/^ {2}root /gm)?.length, 1)
+  t.match(last, /complete/)
+  await t.rejects(certs('rotate', 'use-root', '--dir', dir), /there is no .*next/)
 })

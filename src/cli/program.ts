@@ -7,6 +7,7 @@ import { configServerCommand } from './config-server.ts'
 import { explainCommand } from './explain.ts'
 import { labCommand } from './lab.ts'
 import { proxyCommand } from './proxy.ts'
+import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
 
 /** The command line: one executable, one command per role of the mesh and per tool. */
@@ -22,6 +23,7 @@ export function createProgram(): Command {
     .addCommand(explainCommand())
     .addCommand(configCommand())
     .addCommand(certsCommand())
+    .addCommand(tokenCommand())
     .addCommand(versionCommand(packageVersion()))
 }
 

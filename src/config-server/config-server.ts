@@ -9,9 +9,11 @@ import {
   silentLog,
   spiffeIdProblem,
   TokenIssuer,
+  watchCa,
 } from '../identity/index.ts'
 import { DeltaServer, meshResources, ResourceCache, type Source } from '../xds/index.ts'
 import { FolderSource } from '../xds/kubernetes/index.ts'
+import { caStatus } from './ca-status.ts'
 import { ConfigServerError } from './errors.ts'
 import { openGrpcListener } from './grpc-listener.ts'
 import { IdentityGuard } from './identity-guard.ts'
@@ -81,8 +83,9 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
     ads.routes(router)
     caService(router)
   }
-  const status = () => statusOf(source, cache, ads)
-  const closing = [() => source.close()]
+  const caWatch = watchCa(certsDir, ca, { log })
+  const status = () => ({ ...statusOf(source, cache, ads), ca: caStatus(ca, caWatch.problem) })
+  const closing = [() => caWatch.close(), () => source.close()]
   try {
     const names = serverNames(options.listen.host, options)
     const listener = await openGrpcListener({ ca, names, routes, authenticate, listen: options.listen, log })
@@ -105,7 +108,7 @@ function checkTrustDomain(trustDomain: string): void {
   if (problem !== undefined) throw new ConfigServerError('settings-invalid', problem)
 }
 
-function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): ConfigServerStatus {
+function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): Omit<ConfigServerStatus, 'ca'> {
   const counts = cache.typeUrls().map((typeUrl) => [typeUrl, cache.snapshot(typeUrl)?.resources.size ?? 0])
   return {
     ready: cache.ready,

@@ -88,11 +88,14 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
   const address = await listen(server, options.listen)
   // Without a listener a failed accept (no memory, no descriptors) would end the process.
   server.on('error', (err) => options.log.error({ err }, 'a connection could not be accepted'))
-  const cancelRenewal = keepFresh(server, issue, notAfter, options)
+  const renewal = keepFresh(server, issue, notAfter, options)
+  // A client may soon trust the new root alone.
+  const stopFollowing = ca.onReplace(renewal.renewNow)
   return {
     address,
     async close() {
-      cancelRenewal()
+      stopFollowing()
+      renewal.cancel()
       stopping.abort()
       await closeServer(server, sessions)
     },
@@ -163,11 +166,12 @@ function keepFresh(
   issue: () => ReturnType<CertificateAuthority['issueServerCertificate']>,
   firstNotAfter: Date,
   { log, clock = systemClock }: GrpcListenerOptions,
-): () => void {
+): { renewNow(): void; cancel(): void } {
   let cancel: () => void = () => {}
   let cancelled = false
   const renewAt = (notAfter: Date) => Math.max(1000, (notAfter.getTime() - clock.now()) / 2)
   const schedule = (delayMs: number) => {
+    cancel()
     if (!cancelled) cancel = clock.schedule(delayMs, () => void renew())
   }
   const renew = async () => {
@@ -181,9 +185,12 @@ function keepFresh(
     }
   }
   schedule(renewAt(firstNotAfter))
-  return () => {
-    cancelled = true
-    cancel()
+  return {
+    renewNow: () => schedule(0),
+    cancel() {
+      cancelled = true
+      cancel()
+    },
   }
 }
 

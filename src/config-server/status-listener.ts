@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { isIPv4 } from 'node:net'
 import type { ConnectedProxy, SourceStatus } from '../xds/index.ts'
+import type { CaStatus } from './ca-status.ts'
 import { type ListenAddress, listen } from './listen.ts'
 
 /** What a config server says of itself. Times within are milliseconds since the epoch. */
@@ -11,6 +12,7 @@ export interface ConfigServerStatus {
   /** Type URL to number of resources served. */
   readonly resources: Readonly<Record<string, number>>
   readonly proxies: readonly ConnectedProxy[]
+  readonly ca: CaStatus
 }
 
 export interface StatusListener {

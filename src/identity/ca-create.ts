@@ -1,11 +1,12 @@
 import type { webcrypto } from 'node:crypto'
 import { CaMaterial, randomSerialNumber } from './ca-material.ts'
-import { generateKeyPair, privateKeyPem, subjectPublicKeyInfo } from './keys.ts'
+import { generateKeyPair, importSigningKey, privateKeyPem, subjectPublicKeyInfo } from './keys.ts'
 import {
   BasicConstraintsExtension,
   type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  ParsedCertificate,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from './x509.ts'
@@ -24,6 +25,9 @@ export interface NewCa {
   readonly caCertPem: string
   readonly caKeyPem: string
 }
+
+/** What signs workload certificates: a certificate and its key, PEM. */
+export type NewIssuer = Pick<NewCa, 'caCertPem' | 'caKeyPem'>
 
 /** A CA that lives and dies with the process: for labs and tests. */
 export async function createInMemoryCa(options: CreateCaOptions = {}): Promise<CaMaterial> {
@@ -47,6 +51,18 @@ export async function createCa(options: CreateCaOptions = {}): Promise<NewCa> {
   }
 }
 
+/** Another intermediate (5 years, within the root's life) below a root whose key is at hand. Takes the root's organization. */
+export async function createIssuer(
+  rootCertPem: string,
+  rootKeyPem: string,
+  now: number = Date.now(),
+): Promise<NewIssuer> {
+  const root = { pem: rootCertPem, key: importSigningKey(rootKeyPem) }
+  const organization = new ParsedCertificate(rootCertPem).subjectName.getField('O')[0] ?? 'cluster.local'
+  const issuer = await createIntermediate(root, organization, now)
+  return { caCertPem: issuer.pem, caKeyPem: privateKeyPem(issuer.keys.privateKey) }
+}
+
 interface Authority {
   readonly pem: string
   readonly keys: webcrypto.CryptoKeyPair
@@ -55,34 +71,42 @@ interface Authority {
 async function createCertificates(options: CreateCaOptions): Promise<{ root: Authority; issuer: Authority }> {
   const now = options.now ?? Date.now()
   const organization = options.trustDomain ?? 'cluster.local'
-  const notBefore = new Date(now - CLOCK_SKEW_MS)
   const rootKeys = await generateKeyPair()
   const rootCert = await X509CertificateGenerator.createSelfSigned({
     serialNumber: randomSerialNumber(),
     name: [{ O: [organization] }, { CN: ['Root CA'] }],
     keys: rootKeys,
     signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    notBefore,
+    notBefore: new Date(now - CLOCK_SKEW_MS),
     notAfter: new Date(now + ROOT_LIFETIME_MS),
     extensions: await authorityExtensions(rootKeys, undefined),
   })
   const root: Authority = { pem: `${rootCert.toString('pem')}\n`, keys: rootKeys }
+  const signer = { pem: root.pem, key: rootKeys.privateKey }
+  return { root, issuer: await createIntermediate(signer, organization, now) }
+}
+
+async function createIntermediate(
+  root: { readonly pem: string; readonly key: webcrypto.CryptoKey },
+  organization: string,
+  now: number,
+): Promise<Authority> {
   const signer = new CaMaterial({
     issuerPem: root.pem,
-    issuerKey: rootKeys.privateKey,
+    issuerKey: root.key,
     intermediatesPem: [],
     rootsPem: [root.pem],
   })
-  const issuerKeys = await generateKeyPair()
-  const issuerPem = await signer.signCertificate({
+  const keys = await generateKeyPair()
+  const pem = await signer.signCertificate({
     subject: [{ O: [organization] }, { CN: ['Intermediate CA'] }],
-    publicKey: subjectPublicKeyInfo(issuerKeys.publicKey),
-    notBefore,
-    notAfter: new Date(now + INTERMEDIATE_LIFETIME_MS),
+    publicKey: subjectPublicKeyInfo(keys.publicKey),
+    notBefore: new Date(now - CLOCK_SKEW_MS),
+    notAfter: new Date(Math.min(now + INTERMEDIATE_LIFETIME_MS, signer.notAfter.getTime())),
     // It signs workloads only: no CA below it.
-    extensions: await authorityExtensions(issuerKeys, 0),
+    extensions: await authorityExtensions(keys, 0),
   })
-  return { root, issuer: { pem: issuerPem, keys: issuerKeys } }
+  return { pem, keys }
 }
 
 async function authorityExtensions(

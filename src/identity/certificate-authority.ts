@@ -49,14 +49,45 @@ export interface CertificateAuthorityOptions {
 /** A request that must hold one key and one signature; RSA 8192 needs under 5 KiB. */
 export const MAX_CSR_BYTES = 16 * 1024
 
-/** Signs workload certificates as Istio's CA does (X509-SVID), with a CA's material. */
+/** Signs workload certificates as Istio's CA does (X509-SVID), with a CA's material, which can be replaced. */
 export class CertificateAuthority {
-  readonly material: CaMaterial
+  #material: CaMaterial
   readonly #now: () => number
+  readonly #listeners = new Set<() => void>()
+  /** The latest end of a certificate signed with this material, and with earlier ones; milliseconds since the epoch. */
+  #latestEnd = 0
+  #latestOlderEnd = 0
 
   constructor(material: CaMaterial, options: CertificateAuthorityOptions = {}) {
-    this.material = material
+    this.#material = material
     this.#now = options.now ?? Date.now
+  }
+
+  get material(): CaMaterial {
+    return this.#material
+  }
+
+  /** What is signed from now on is signed with this; certificates signed before stay what they are. */
+  replace(material: CaMaterial): void {
+    this.#material = material
+    this.#latestOlderEnd = Math.max(this.#latestOlderEnd, this.#latestEnd)
+    this.#latestEnd = 0
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  /** Calls back after each `replace`, until the returned function is called. */
+  onReplace(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  /**
+   * When the last workload certificate ends that was signed here with earlier
+   * material: until then a peer may hold its roots and its chain. Milliseconds
+   * since the epoch; undefined when there is none any more.
+   */
+  get olderCertificatesUntil(): number | undefined {
+    return this.#latestOlderEnd > this.#now() ? this.#latestOlderEnd : undefined
   }
 
   /**
@@ -71,8 +102,13 @@ export class CertificateAuthority {
     const publicKey = await verifiedKey(request.csrPem)
     const names: JsonGeneralNames = [{ type: 'url', value: formatSpiffeId(request.id) }]
     const usages = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]
-    const leaf = await this.#issue(publicKey, names, usages, request.ttlSeconds)
-    return [leaf.pem, ...this.material.intermediatesPem, this.material.rootsPem]
+    // One material for all of it: it may be replaced meanwhile.
+    const material = this.#material
+    const leaf = await this.#issue(material, publicKey, names, usages, request.ttlSeconds)
+    const end = leaf.notAfter.getTime()
+    if (material === this.#material) this.#latestEnd = Math.max(this.#latestEnd, end)
+    else this.#latestOlderEnd = Math.max(this.#latestOlderEnd, end)
+    return [leaf.pem, ...material.intermediatesPem, material.rootsPem]
   }
 
   /** Key, request and certificate in one step, where the CA and its client are one process. */
@@ -90,10 +126,12 @@ export class CertificateAuthority {
       ...request.ipAddresses.map((value) => ({ type: 'ip' as const, value })),
     ]
     const usages = [ExtendedKeyUsage.serverAuth]
-    const leaf = await this.#issue(subjectPublicKeyInfo(keys.publicKey), names, usages, request.ttlSeconds)
+    const material = this.#material
+    const spki = subjectPublicKeyInfo(keys.publicKey)
+    const leaf = await this.#issue(material, spki, names, usages, request.ttlSeconds)
     return {
       key: privateKeyPem(keys.privateKey),
-      cert: [leaf.pem, ...this.material.intermediatesPem].join(''),
+      cert: [leaf.pem, ...material.intermediatesPem].join(''),
       ciphers: MESH_CIPHERS,
       minVersion: 'TLSv1.3',
       maxVersion: 'TLSv1.3',
@@ -102,19 +140,21 @@ export class CertificateAuthority {
   }
 
   async #issue(
+    material: CaMaterial,
     publicKey: Buffer<ArrayBuffer>,
     names: JsonGeneralNames,
     usages: ExtendedKeyUsage[],
     ttlSeconds: number,
   ): Promise<{ pem: string; notAfter: Date }> {
     const now = this.#now()
-    const end = this.material.notAfter.getTime()
+    const end = material.notAfter.getTime()
     if (end <= now) {
-      const message = `the CA certificate (${this.material.subject}) expired at ${this.material.notAfter.toISOString()}; replace ca-cert.pem and ca-key.pem`
+      const message = `the CA certificate (${material.subject}) expired at ${material.notAfter.toISOString()}; replace ca-cert.pem and ca-key.pem`
       throw new IdentityError('CA_EXPIRED', message)
     }
-    const notAfter = new Date(Math.min(now + ttlSeconds * 1000, end))
-    const pem = await this.material.signCertificate({
+    // A certificate's dates have whole seconds.
+    const notAfter = new Date(Math.floor(Math.min(now + ttlSeconds * 1000, end) / 1000) * 1000)
+    const pem = await material.signCertificate({
       publicKey,
       notBefore: new Date(now - CLOCK_SKEW_MS),
       notAfter,

@@ -6,7 +6,9 @@ export { CaClient, type CaClientOptions } from './ca-client.ts'
 export { type CreateCaOptions, createInMemoryCa } from './ca-create.ts'
 export { type LoadCaOptions, type LoadedCa, loadCa, loadOrCreateCa, openCa } from './ca-files.ts'
 export type { CaMaterial } from './ca-material.ts'
+export { addRoot, dropRoots, rotateIntermediate, useRoot } from './ca-rotate.ts'
 export { type CaServiceOptions, caRoutes } from './ca-service.ts'
+export { type CaWatch, type CaWatchOptions, watchCa } from './ca-watch.ts'
 export {
   CertificateAuthority,
   type CertificateAuthorityOptions,

@@ -164,7 +164,7 @@ function callerOf(claims: JWTPayload, trustDomain: string): Caller {
   if (!isNodeAccount(id))
     return { kind: 'workload', id, ...(node === undefined ? {} : { node }), ...validity }
   if (node === undefined) {
-    const message = `the token of ${namespace}/${serviceAccount} is not bound to a node; issue one with "ztunnel certs token --node NAME"`
+    const message = `the token of ${namespace}/${serviceAccount} is not bound to a node; issue one with "ztunnel token create --node NAME"`
     throw new IdentityError('TOKEN_INVALID', message)
   }
   return { kind: 'node', node, id, ...validity }
