@@ -109,7 +109,7 @@ function checkTrustDomain(trustDomain: string): void {
 }
 
 function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): Omit<ConfigServerStatus, 'ca'> {
-  const counts = cache.typeUrls().map((typeUrl) => [typeUrl, cache.snapshot(typeUrl)?.resources.size ?? 0])
+  const counts = cache.typeUrls().map((typeUrl) => [typeUrl, cache.table(typeUrl)?.resources.size ?? 0])
   return {
     ready: cache.ready,
     source: source.status(),

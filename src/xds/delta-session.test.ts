@@ -78,16 +78,15 @@ t.test('a wildcard client gets everything, then differences, and an empty answer
 t.test('a client that comes back gets only what differs from what it holds', async (t) => {
   const s = setup(workload('a'), workload('b'))
   const versions = Object.fromEntries(
-    [...(s.cache.snapshot(ADDRESS_TYPE)?.resources.values() ?? [])].map(({ name, version }) => [
-      name,
-      version,
-    ]),
+    [...(s.cache.table(ADDRESS_TYPE)?.resources.values() ?? [])].map(({ name, version }) => [name, version]),
   )
   s.send({
     node: NODE,
     typeUrl: ADDRESS_TYPE,
     initialResourceVersions: { ...versions, [`${UID}b`]: 'older', [`${UID}gone`]: 'x' },
   })
+  s.send({ typeUrl: AUTHORIZATION_TYPE })
+  t.match(s.next(), { type: AUTHORIZATION_TYPE })
   t.match(s.next(), { names: ['b'], removed: ['gone'] })
 })
 
@@ -159,7 +158,7 @@ t.test('an on-demand client gets what it asks for, by any of its names', async (
 
 t.test('an on-demand client that comes back keeps its subscriptions', async (t) => {
   const s = setup(workload('a'), workload('b'))
-  const version = s.cache.snapshot(ADDRESS_TYPE)?.resources.get(`${UID}a`)?.version ?? ''
+  const version = s.cache.table(ADDRESS_TYPE)?.resources.get(`${UID}a`)?.version ?? ''
   s.send({
     node: NODE,
     typeUrl: ADDRESS_TYPE,
@@ -167,8 +166,10 @@ t.test('an on-demand client that comes back keeps its subscriptions', async (t) 
     resourceNamesUnsubscribe: ['*'],
     initialResourceVersions: { [`${UID}a`]: version, [`${UID}gone`]: 'x', '/10.9.9.9': '' },
   })
-  t.match(s.next(), { names: [], removed: ['gone', '/10.9.9.9'] })
-  s.send({ typeUrl: ADDRESS_TYPE, responseNonce: '1' })
+  s.send({ typeUrl: AUTHORIZATION_TYPE })
+  t.match(s.next(), { type: AUTHORIZATION_TYPE })
+  t.match(s.next(), { names: [], removed: ['gone', '/10.9.9.9'], nonce: '2' })
+  s.send({ typeUrl: ADDRESS_TYPE, responseNonce: '2' })
   s.put(workload('a', { node: 'moved' }), workload('b', { node: 'moved' }))
   t.match(s.next(), { names: ['a'] })
 })
@@ -237,15 +238,4 @@ t.test('a first request with too many names is refused, not served in part', asy
   t.throws(() => s.send({ node: NODE, typeUrl: ADDRESS_TYPE, ...nothing, initialResourceVersions: held }), {
     message: /more than 100000 names/,
   })
-})
-
-t.test('of one change, policies are sent before the workloads that name them', async (t) => {
-  const s = setup()
-  for (const typeUrl of [ADDRESS_TYPE, AUTHORIZATION_TYPE]) {
-    s.send({ node: NODE, typeUrl })
-    s.send({ typeUrl, responseNonce: s.next()?.nonce ?? '' })
-  }
-  const workloads = [workload('a', { authorizationPolicies: ['foo/p'] })]
-  s.cache.replace(meshResources({ workloads, services: [service('web')], policies: [policy('p')] }))
-  t.match([s.next(), s.next()], [{ names: ['foo/p'] }, { names: ['a'] }])
 })

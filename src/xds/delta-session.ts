@@ -9,7 +9,8 @@ import { type DeltaAnswer, DeltaSubscription, MAX_SUBSCRIBED_NAMES } from './del
 import type { XdsLog } from './log.ts'
 import { checkNodeIdentity, type ProvenCaller, type ProxyNode, parseNode } from './node-rules.ts'
 import type { ResourceCache } from './resource-cache.ts'
-import { AUTHORIZATION_TYPE } from './type-urls.ts'
+import type { ResourceTable } from './resource-table.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
 
 /** One type of one client, for `status`. Times are milliseconds since the epoch. */
 export interface SubscriptionStatus {
@@ -46,6 +47,10 @@ export class DeltaSession {
   readonly #refusedTypes = new Set<string>()
   #node: ProxyNode | undefined
   #nonce = 0
+  /** When the first type was subscribed. */
+  #startedAt: number | undefined
+  /** Whether the client holds something from an earlier stream. */
+  #resumes = false
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -64,33 +69,55 @@ export class DeltaSession {
       this.#node = node
     }
     const { typeUrl } = request
-    if (this.#options.cache.snapshot(typeUrl) === undefined) {
+    const table = this.#options.cache.table(typeUrl)
+    if (table === undefined) {
       this.#refuseType(typeUrl)
       return
     }
     const state = this.#types.get(typeUrl)
     if (state === undefined) {
       // Policies are few and must never be missed: there is no asking for some of them.
-      const subscription = new DeltaSubscription(request, typeUrl === AUTHORIZATION_TYPE)
+      const isPolicies = typeUrl === AUTHORIZATION_TYPE
+      const subscription = new DeltaSubscription(request, {
+        alwaysWildcard: isPolicies,
+        withdrawLast: isPolicies,
+      })
       if (subscription.isTooLarge) throw tooManyNames()
-      this.#types.set(typeUrl, newTypeState(subscription))
+      this.#types.set(typeUrl, newTypeState(typeUrl, table, subscription))
+      this.#startedAt ??= this.#options.now()
+      if (Object.keys(request.initialResourceVersions).length > 0) this.#resumes = true
       return
     }
-    this.#continue(state, request)
+    this.#continue(state, table, request)
   }
 
-  /** The next response to send, counted as sent; undefined when there is none now. */
+  /**
+   * The next response to send, counted as sent; undefined when there is none
+   * now. Throws `ConnectError` when the client must open another stream.
+   *
+   * Policies come first, what names them after, and what is no longer named
+   * last. In another order a workload would be served, however briefly,
+   * without a policy that it had before or has after the change.
+   */
   next(): DeltaDiscoveryResponse | undefined {
-    const now = this.#options.now()
-    for (const [typeUrl, state] of this.#policiesFirst()) {
-      const waiting =
-        state.awaitingNonce !== '' && now - (state.lastSentAt ?? 0) < this.#options.ackPatienceMs
-      if (waiting && !state.subscription.mustAnswer) continue
-      const snapshot = this.#options.cache.snapshot(typeUrl)
-      const answer = snapshot && state.subscription.answer(snapshot)
-      if (answer !== undefined) return this.#respond(typeUrl, state, answer, now)
+    if (this.#expectsMoreMs() > 0) return undefined
+    const policies = this.#types.get(AUTHORIZATION_TYPE)
+    const others = [...this.#types.values()].filter((state) => state !== policies)
+    const isAsked = others.some(({ subscription }) => subscription.mustAnswer)
+    if (policies !== undefined) {
+      // A client that waits for an answer gets it, and so what goes before it.
+      const response = this.#answer(policies, isAsked)
+      if (response !== undefined) return response
+      if (policies.subscription.isBehind(policies.table)) return undefined
     }
-    return undefined
+    for (const state of others) {
+      const response = this.#answer(state, false)
+      if (response !== undefined) return response
+    }
+    if (policies === undefined || !policies.subscription.withholds || !this.#mayPush(policies))
+      return undefined
+    if (others.some(({ subscription, table }) => subscription.isBehind(table))) return undefined
+    return this.#respond(policies, policies.subscription.withdraw(policies.table))
   }
 
   /** When `next` may have something even if nothing happens; milliseconds, undefined for never. */
@@ -99,8 +126,8 @@ export class DeltaSession {
     const waits = [...this.#types.values()]
       .filter(({ awaitingNonce }) => awaitingNonce !== '')
       .map(({ lastSentAt }) => (lastSentAt ?? now) + this.#options.ackPatienceMs - now)
-      .filter((ms) => ms > 0)
-    return waits.length === 0 ? undefined : Math.min(...waits)
+    const ahead = [...waits, this.#expectsMoreMs()].filter((ms) => ms > 0)
+    return ahead.length === 0 ? undefined : Math.min(...ahead)
   }
 
   status(): readonly SubscriptionStatus[] {
@@ -118,7 +145,7 @@ export class DeltaSession {
     }))
   }
 
-  #continue(state: TypeState, request: DeltaDiscoveryRequest): void {
+  #continue(state: TypeState, table: ResourceTable, request: DeltaDiscoveryRequest): void {
     const { responseNonce, typeUrl } = request
     if (responseNonce !== '') {
       if (responseNonce !== state.lastNonce) {
@@ -128,16 +155,31 @@ export class DeltaSession {
       // Said twice, it is no news: a client could fill the log with one refusal.
       if (state.awaitingNonce !== '') this.#acknowledge(state, request)
     }
-    if (!state.subscription.update(request.resourceNamesSubscribe, request.resourceNamesUnsubscribe)) {
+    const { resourceNamesSubscribe, resourceNamesUnsubscribe } = request
+    if (!state.subscription.update(table, resourceNamesSubscribe, resourceNamesUnsubscribe))
       throw tooManyNames()
-    }
   }
 
-  /** A workload that names a policy which has not come yet is served without it, however short the time. */
-  #policiesFirst(): readonly (readonly [string, TypeState])[] {
-    const policies = this.#types.get(AUTHORIZATION_TYPE)
-    const others = [...this.#types].filter(([typeUrl]) => typeUrl !== AUTHORIZATION_TYPE)
-    return policies === undefined ? others : [[AUTHORIZATION_TYPE, policies], ...others]
+  /**
+   * How long to wait for the other type of a proxy that comes back: it serves
+   * connections already, and would put in force what comes first.
+   */
+  #expectsMoreMs(): number {
+    const isComplete = PROXY_TYPES.every((typeUrl) => this.#types.has(typeUrl))
+    if (!this.#resumes || isComplete || this.#node?.type !== 'ztunnel') return 0
+    return Math.max(0, (this.#startedAt ?? 0) + OTHER_TYPE_PATIENCE_MS - this.#options.now())
+  }
+
+  #mayPush({ awaitingNonce, lastSentAt }: TypeState): boolean {
+    return awaitingNonce === '' || this.#options.now() - (lastSentAt ?? 0) >= this.#options.ackPatienceMs
+  }
+
+  #answer(state: TypeState, evenUnacknowledged: boolean): DeltaDiscoveryResponse | undefined {
+    const { subscription, table } = state
+    if (!subscription.mustAnswer && !evenUnacknowledged && !this.#mayPush(state)) return undefined
+    const answer = subscription.answer(table)
+    if (answer === 'too-far-behind') throw tooFarBehind()
+    return answer && this.#respond(state, answer)
   }
 
   /** Told once for each type, and of a few types only: the client chooses the names. */
@@ -164,11 +206,12 @@ export class DeltaSession {
     this.#options.log.warn({ node: this.#node?.id, typeUrl, nonce: state.lastNonce, reason }, 'xds NACK')
   }
 
-  #respond(typeUrl: string, state: TypeState, answer: DeltaAnswer, now: number): DeltaDiscoveryResponse {
+  #respond(state: TypeState, answer: DeltaAnswer): DeltaDiscoveryResponse {
+    const { typeUrl } = state
     const nonce = String(++this.#nonce)
     state.lastNonce = nonce
     state.awaitingNonce = nonce
-    state.lastSentAt = now
+    state.lastSentAt = this.#options.now()
     state.responses++
     const { resources, removed, withAliases } = answer
     this.#options.log.debug(
@@ -189,6 +232,10 @@ export class DeltaSession {
   }
 }
 
+/** What a node proxy subscribes to, in one go. */
+const PROXY_TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE]
+/** A proxy writes its first requests together; later, the other type is not wanted. Milliseconds. */
+const OTHER_TYPE_PATIENCE_MS = 1_000
 /** Of a NACK's reason that is kept; a client writes it. Characters. */
 const MAX_REASON_CHARS = 4096
 /** Types that a client asks for in vain and that the log names; Envoys ask for five. Entries. */
@@ -196,12 +243,19 @@ const MAX_REFUSED_TYPES = 16
 /** Of a type's name in the log. Characters. */
 const MAX_TYPE_URL_CHARS = 256
 
+function tooFarBehind(): ConnectError {
+  const message = 'too much changed since the last response: open another stream with what is held'
+  return new ConnectError(message, Code.Aborted)
+}
+
 function tooManyNames(): ConnectError {
   const message = `more than ${MAX_SUBSCRIBED_NAMES} names subscribed: subscribe to all (wildcard) instead`
   return new ConnectError(message, Code.ResourceExhausted)
 }
 
 interface TypeState {
+  readonly typeUrl: string
+  readonly table: ResourceTable
   readonly subscription: DeltaSubscription
   lastNonce: string
   /** Of the response that the client has not answered yet; empty for none. */
@@ -214,8 +268,10 @@ interface TypeState {
   lastNack: { readonly at: number; readonly reason: string } | undefined
 }
 
-function newTypeState(subscription: DeltaSubscription): TypeState {
+function newTypeState(typeUrl: string, table: ResourceTable, subscription: DeltaSubscription): TypeState {
   return {
+    typeUrl,
+    table,
     subscription,
     lastNonce: '',
     awaitingNonce: '',

@@ -1,22 +1,19 @@
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 import { policyName, serviceKey } from '../mesh/names.ts'
 import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
-import type { NewResource } from './resource-cache.ts'
+import type { NewResource } from './resource.ts'
+import type { SourceSnapshot } from './source.ts'
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
 
 /** A mesh as the resources that node proxies subscribe to, by type. Both types are there even when empty. */
-export function meshResources(mesh: {
-  readonly workloads: readonly Workload[]
-  readonly services: readonly Service[]
-  readonly policies: readonly AuthorizationPolicy[]
-}): ReadonlyMap<string, readonly NewResource[]> {
+export function meshResources(mesh: SourceSnapshot): ReadonlyMap<string, readonly NewResource[]> {
   return new Map([
     [ADDRESS_TYPE, [...mesh.services.map(serviceResource), ...mesh.workloads.map(workloadResource)]],
     [AUTHORIZATION_TYPE, mesh.policies.map(policyResource)],
   ])
 }
 
-function workloadResource(workload: Workload): NewResource {
+export function workloadResource(workload: Workload): NewResource {
   return {
     name: workload.uid,
     value: encodeWorkload(workload),
@@ -29,7 +26,7 @@ function workloadResource(workload: Workload): NewResource {
   }
 }
 
-function serviceResource(service: Service): NewResource {
+export function serviceResource(service: Service): NewResource {
   return {
     name: serviceKey(service),
     value: encodeService(service),
@@ -41,6 +38,12 @@ function serviceResource(service: Service): NewResource {
   }
 }
 
-function policyResource(policy: AuthorizationPolicy): NewResource {
-  return { name: policyName(policy), value: encodeAuthorization(policy), aliases: [], groups: [] }
+export function policyResource(policy: AuthorizationPolicy): NewResource {
+  return {
+    name: policyName(policy),
+    value: encodeAuthorization(policy),
+    aliases: [],
+    groups: [],
+    selective: policy.scope === 'WORKLOAD_SELECTOR',
+  }
 }
