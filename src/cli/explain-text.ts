@@ -3,6 +3,7 @@ import {
   type ExplainedArrival,
   type ExplainedRoute,
   type Explanation,
+  explainDecision,
   explainPolicies,
   type LoadBalanceChoice,
   type RouteStep,
@@ -65,7 +66,7 @@ function arrivalLines({ context, steps, verdict, onward, outcome }: ExplainedArr
     ...stepLines(steps),
     `policies see ${who}, from ${sourceAddress}, to ${target}:${destinationPort}`,
     ...(verdict.policies.length === 0 ? ['no policy bears on it'] : explainPolicies(verdict.policies)),
-    `${verdict.allowed ? 'allowed' : 'denied'}: ${verdict.message}`,
+    explainDecision(verdict),
     ...stepLines(onward),
     `=> ${outcome}`,
   ]

@@ -76,7 +76,7 @@ t.test('the text has who decides what, in order, and why', async (t) => {
     '      clause 1: matches',
     '        match 1: matches',
     '          namespaces: "default" against default: holds',
-    '  denied: explicitly denied by: default/policy',
+    '  denied: explicitly denied by: default/policy, rule 1',
     '  => refused by policy',
     '',
   ])

@@ -7,8 +7,9 @@ import {
 } from './compiled-policy.ts'
 import type { AuthorizationPolicy } from './model.ts'
 import { policyName } from './names.ts'
+import { inOrder } from './policy-order.ts'
 import { explainPolicy } from './policy-tree.ts'
-import type { DryRunResult, PolicyContext, PolicyResult, Verdict } from './verdict.ts'
+import type { DryRunResult, PolicyContext, PolicyResult, UnmatchedPolicies, Verdict } from './verdict.ts'
 
 /**
  * Judges a connection by the policies that bear on its destination: dry-run
@@ -25,19 +26,16 @@ export function authorize(policies: readonly AuthorizationPolicy[], context: Pol
   return { ...decide(inOrder(policies), policySubject(context)), tree }
 }
 
-/** Whether one policy matches a connection, whatever its action (wire/ztunnel 8.4). */
-export function policyMatches(policy: CompiledPolicy, subject: PolicySubject): boolean {
-  return policy.compiled.some((clauses) =>
-    clauses.every((matches) => matches.length === 0 || matches.some((match) => matchHolds(match, subject))),
-  )
-}
-
 type Decision = Omit<Verdict, 'tree'>
+
+/** Names in `unmatched`: what a log line can hold. */
+const UNMATCHED_NAMED = 5
 
 const NO_ALLOW_POLICIES: Decision = {
   allowed: true,
   reason: 'no-allow-policies',
   policy: undefined,
+  rule: undefined,
   message: 'no allow policies, allow',
 }
 
@@ -46,34 +44,31 @@ function decide(policies: readonly AuthorizationPolicy[], subject: PolicySubject
   const dryRun: DryRunResult[] = []
   let anyAllow = false
   for (const policy of policies) {
-    const matched = policyMatches(CompiledPolicy.of(policy), subject)
+    const rule = matchingRule(CompiledPolicy.of(policy), subject)
+    const matched = rule !== undefined
     if (policy.dryRun) {
       dryRun.push({ policy: policyName(policy), action: policy.action, matched })
     } else if (matched) {
-      return { ...decidedBy(policy), ...reported(dryRun) }
+      return { ...decidedBy(policy, rule), ...reported(dryRun) }
     } else if (policy.action === 'ALLOW') {
       anyAllow = true
     }
   }
-  return { ...(anyAllow ? NONE_ALLOWED : NO_ALLOW_POLICIES), ...reported(dryRun) }
+  return { ...(anyAllow ? noneAllowed(policies) : NO_ALLOW_POLICIES), ...reported(dryRun) }
 }
 
-const NONE_ALLOWED: Decision = {
-  allowed: false,
-  reason: 'allow-policies-but-none-matched',
-  policy: undefined,
-  message: 'allow policies exist, but none allowed',
+/** Number of the first rule of a policy that a connection matches, from 1 (wire/ztunnel 8.4). */
+function matchingRule(policy: CompiledPolicy, subject: PolicySubject): number | undefined {
+  let number = 0
+  for (const clauses of policy.compiled) {
+    number++
+    if (clauses.every((clause) => clauseHolds(clause, subject))) return number
+  }
+  return undefined
 }
 
-function decidedBy(policy: AuthorizationPolicy): Decision {
-  const name = policyName(policy)
-  return policy.action === 'DENY'
-    ? { allowed: false, reason: 'explicitly-denied', policy: name, message: `explicitly denied by: ${name}` }
-    : { allowed: true, reason: 'explicitly-allowed', policy: name, message: `explicitly allowed by: ${name}` }
-}
-
-function reported(dryRun: readonly DryRunResult[]): Pick<Decision, 'dryRun'> {
-  return dryRun.length === 0 ? {} : { dryRun }
+function clauseHolds(matches: readonly CompiledMatch[], subject: PolicySubject): boolean {
+  return matches.length === 0 || matches.some((match) => matchHolds(match, subject))
 }
 
 /** A match without any list never matches (wire/ztunnel 8.4). */
@@ -81,11 +76,47 @@ function matchHolds(match: CompiledMatch, subject: PolicySubject): boolean {
   return match.length > 0 && match.every((field) => fieldHolds(field, subject))
 }
 
-/** The order of evaluation; policies of one kind stay in the order given. */
-function inOrder(policies: readonly AuthorizationPolicy[]): readonly AuthorizationPolicy[] {
-  return policies.length < 2 ? policies : policies.toSorted((a, b) => turn(a) - turn(b))
+function decidedBy(policy: AuthorizationPolicy, rule: number): Decision {
+  const name = policyName(policy)
+  const decided = { policy: name, rule }
+  return policy.action === 'DENY'
+    ? {
+        ...decided,
+        allowed: false,
+        reason: 'explicitly-denied',
+        message: `explicitly denied by: ${name}`,
+      }
+    : {
+        ...decided,
+        allowed: true,
+        reason: 'explicitly-allowed',
+        message: `explicitly allowed by: ${name}`,
+      }
 }
 
-function turn(policy: AuthorizationPolicy): number {
-  return (policy.action === 'DENY' ? 0 : 2) + (policy.dryRun ? 0 : 1)
+function noneAllowed(policies: readonly AuthorizationPolicy[]): Decision {
+  return {
+    allowed: false,
+    reason: 'allow-policies-but-none-matched',
+    policy: undefined,
+    rule: undefined,
+    message: 'allow policies exist, but none allowed',
+    unmatched: unmatchedOf(policies),
+  }
+}
+
+/** Bounded: a denied connection must not cost in proportion to all policies' names. */
+function unmatchedOf(policies: readonly AuthorizationPolicy[]): UnmatchedPolicies {
+  const names: string[] = []
+  let total = 0
+  for (const policy of policies) {
+    if (policy.dryRun || policy.action !== 'ALLOW') continue
+    total++
+    if (names.length < UNMATCHED_NAMED) names.push(policyName(policy))
+  }
+  return { names, total }
+}
+
+function reported(dryRun: readonly DryRunResult[]): Pick<Decision, 'dryRun'> {
+  return dryRun.length === 0 ? {} : { dryRun }
 }

@@ -97,7 +97,22 @@ t.test('a service that lacks the port has no candidate', async (t) => {
 t.test('a denial says so, and nothing of what would come after', async (t) => {
   const store = mesh(service, { ...server, waypoint: atAddress('10.0.0.9') })
   store.upsertPolicy(aPolicy({ scope: 'NAMESPACE', rules: [] }))
-  t.match(go(store).arrival, { verdict: { allowed: false }, onward: [], outcome: 'refused by policy' })
+  t.match(go(store).arrival, {
+    verdict: { allowed: false, unmatched: { names: ['default/policy'], total: 1 } },
+    onward: [],
+    outcome: 'refused by policy',
+  })
+  store.upsertPolicy(aPolicy({ scope: 'NAMESPACE', action: 'DENY', rules: [[[aMatch()]], []] }))
+  t.match(go(store).arrival, { verdict: { policy: 'default/policy', rule: 2 } })
+})
+
+t.test('a policy that the destination lists and nobody has sent is told of', async (t) => {
+  const store = mesh(service, { ...server, authorizationPolicies: ['default/gone'] })
+  t.match(go(store), { arrival: { verdict: { allowed: true } }, notes: [/lists the policy default\/gone/] })
+  const plain = go(store, { source: aWorkload({ name: 'plain', tunnelProtocol: 'NONE' }) })
+  t.match(plain.notes, [/not in the mesh/, /default\/gone/])
+  store.upsertPolicy(aPolicy({ name: 'gone', rules: [[]] }))
+  t.same(go(store).notes, [])
 })
 
 t.test('a workload that has a waypoint sends on what passed it by', async (t) => {

@@ -14,6 +14,7 @@ import { resolveOutbound } from './resolve.ts'
 import type { Route, RouteStep, SocketAddress } from './route.ts'
 import { HBONE_PORT } from './routes.ts'
 import { findUpstream } from './upstream.ts'
+import type { Verdict } from './verdict.ts'
 
 export interface ExplainInput {
   readonly source: Workload
@@ -44,13 +45,21 @@ export function explainConnection(mesh: MeshView, input: ExplainInput): Explanat
     choices,
   }
   if (source.tunnelProtocol !== 'HBONE') {
-    const notes = [`${source.uid} is not in the mesh: no proxy sees what it sends, and it proves no identity`]
-    return { ...common, ...plaintextArrival(mesh, input, onLoadBalance), notes }
+    const arrival = plaintextArrival(mesh, input, onLoadBalance)
+    const note = `${source.uid} is not in the mesh: no proxy sees what it sends, and it proves no identity`
+    if (arrival === undefined) return { ...common, notes: [note] }
+    return { ...common, arrival, notes: [note, ...unknownPolicyNotes(mesh, arrival)] }
   }
   const route = resolveOutbound(mesh, { ...input, onLoadBalance })
   const notes = [...sourceNotes(source), ...routeNotes(route)]
   const arrival = tunnelArrival(mesh, input, route)
-  return { ...common, route: explainedRoute(route), ...(arrival === undefined ? {} : { arrival }), notes }
+  const policyNotes = arrival === undefined ? [] : unknownPolicyNotes(mesh, arrival)
+  return {
+    ...common,
+    route: explainedRoute(route),
+    ...(arrival === undefined ? {} : { arrival }),
+    notes: [...notes, ...policyNotes],
+  }
 }
 
 function explainedRoute(route: Route): ExplainedRoute {
@@ -90,6 +99,15 @@ function routeNotes(route: Route): readonly string[] {
   }
 }
 
+/** A policy that is not there protects nothing: the one thing about policies that no tree shows. */
+function unknownPolicyNotes(mesh: MeshView, { workload: uid }: ExplainedArrival): readonly string[] {
+  const workload = mesh.workload(uid)
+  const unknown = workload === undefined ? [] : mesh.unknownPolicies(workload)
+  return unknown.map(
+    (name) => `${uid} lists the policy ${name}, which the control plane has not sent: it is taken as absent`,
+  )
+}
+
 /** The far end of a tunnel that this proxy knows. */
 function tunnelArrival(mesh: MeshView, input: ExplainInput, route: Route): ExplainedArrival | undefined {
   if (route.kind !== 'hbone' || route.workload === undefined || route.dns !== undefined) return undefined
@@ -115,7 +133,7 @@ function plaintextArrival(
   mesh: MeshView,
   { source, destination, ...input }: ExplainInput,
   onLoadBalance: LoadBalanceListener,
-): { arrival?: ExplainedArrival } {
+): ExplainedArrival | undefined {
   const found = findUpstream(
     mesh,
     { network: source.network, address: destination.address },
@@ -128,16 +146,16 @@ function plaintextArrival(
       onLoadBalance,
     },
   )
-  if (found.kind !== 'found' || found.upstream.dial.kind !== 'address') return {}
+  if (found.kind !== 'found' || found.upstream.dial.kind !== 'address') return undefined
   const { workload, dial, port } = found.upstream
-  if (workload.tunnelProtocol !== 'HBONE') return {}
+  if (workload.tunnelProtocol !== 'HBONE') return undefined
   const at = {
     workload,
     destination: { address: dial.address, port },
     identity: undefined,
     steps: [{ step: 'plaintext', detail: `reaches ${workload.uid} on port ${port} without a tunnel` }],
   }
-  return { arrival: arrivalAt(mesh, { source, destination, ...input }, at) }
+  return arrivalAt(mesh, { source, destination, ...input }, at)
 }
 
 interface At {
@@ -159,7 +177,7 @@ function arrivalAt(
     destinationAddress: destination.address,
     destinationPort: destination.port,
   }
-  const { allowed, reason, policy, message, tree } = authorize(mesh.policiesFor(workload), context)
+  const verdict = authorize(mesh.policiesFor(workload), context)
   const hairpin = resolveHairpin(mesh, {
     workload,
     destination,
@@ -176,9 +194,24 @@ function arrivalAt(
       : `the ztunnel of ${workload.node}`,
     context: { ...(identity === undefined ? {} : { sourceIdentity: identityUri(identity) }), ...addresses },
     steps,
-    verdict: { allowed, reason, message, ...(policy === undefined ? {} : { policy }), policies: tree() },
-    onward: allowed ? hairpin.steps : [],
-    outcome: allowed ? onwardOutcome(hairpin, destination) : 'refused by policy',
+    verdict: explainedVerdict(verdict),
+    onward: verdict.allowed ? hairpin.steps : [],
+    outcome: verdict.allowed ? onwardOutcome(hairpin, destination) : 'refused by policy',
+  }
+}
+
+function explainedVerdict({
+  policy,
+  rule,
+  dryRun: _inPolicies,
+  tree,
+  ...verdict
+}: Verdict): ExplainedArrival['verdict'] {
+  return {
+    ...verdict,
+    ...(policy === undefined ? {} : { policy }),
+    ...(rule === undefined ? {} : { rule }),
+    policies: tree(),
   }
 }
 

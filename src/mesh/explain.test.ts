@@ -1,6 +1,6 @@
 import t from 'tap'
 import { authorize } from './authorize.ts'
-import { explainRoute, explainVerdict } from './explain.ts'
+import { explainDecision, explainRoute, explainSubject, explainVerdict } from './explain.ts'
 import { MeshStore } from './mesh-store.ts'
 import { resolveOutbound } from './resolve.ts'
 import { aMatch, aPolicy, aWorkload } from './test-support.ts'
@@ -41,4 +41,27 @@ t.test('a verdict, line by line', async (t) => {
     '        namespaces: "" against a: fails',
     '      match 2: empty, never matches',
   ])
+})
+
+t.test('a decision names the rule, or who could have allowed it', async (t) => {
+  const context = {
+    sourceIdentity: { trustDomain: 'td', namespace: 'a', serviceAccount: 'b' },
+    sourceAddress: '10.0.0.1',
+    destinationAddress: 'fd00::2',
+    destinationPort: 80,
+  }
+  const byPort = (port: number) => [[aMatch({ destinationPorts: [port] })]]
+  const deny = aPolicy({ action: 'DENY', rules: [byPort(81), byPort(80)] })
+  t.equal(explainDecision(authorize([deny], context)), 'denied: explicitly denied by: default/policy, rule 2')
+  const allows = (count: number) => Array.from({ length: count }, (_, i) => aPolicy({ name: `p${i}` }))
+  t.equal(
+    explainDecision(authorize(allows(2), context)),
+    'denied: allow policies exist, but none allowed: no rule matches of default/p0, default/p1',
+  )
+  t.match(explainDecision(authorize(allows(7), context)), /default\/p4 and 2 more$/)
+  t.equal(explainSubject(context), 'spiffe://td/ns/a/sa/b from 10.0.0.1 to [fd00::2]:80')
+  t.equal(
+    explainSubject({ ...context, sourceIdentity: undefined }),
+    'no identity from 10.0.0.1 to [fd00::2]:80',
+  )
 })

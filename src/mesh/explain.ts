@@ -1,6 +1,7 @@
 import { formatSocketAddress } from './addresses.ts'
+import { identityUri } from './identity.ts'
 import type { Route, RouteStep } from './route.ts'
-import type { FieldResult, PolicyResult, Verdict } from './verdict.ts'
+import type { FieldResult, PolicyContext, PolicyResult, UnmatchedPolicies, Verdict } from './verdict.ts'
 
 /** A route for people: its steps in order, then the outcome; one line each. */
 export function explainRoute(route: Route): readonly string[] {
@@ -14,7 +15,37 @@ export function explainSteps(steps: readonly RouteStep[]): readonly string[] {
 
 /** A verdict for people: the decision, then every policy with what its matches compared. */
 export function explainVerdict(verdict: Verdict): readonly string[] {
-  return [`${verdict.allowed ? 'allowed' : 'denied'}: ${verdict.message}`, ...explainPolicies(verdict.tree())]
+  return [explainDecision(verdict), ...explainPolicies(verdict.tree())]
+}
+
+/** The decision in one line: Istio's sentence, and the rule that made it, or the policies of which no rule matched. */
+export function explainDecision({
+  allowed,
+  message,
+  rule,
+  unmatched,
+}: Pick<Verdict, 'allowed' | 'message' | 'unmatched'> & { readonly rule?: number | undefined }): string {
+  const what = `${allowed ? 'allowed' : 'denied'}: ${message}`
+  if (rule !== undefined) return `${what}, rule ${rule}`
+  return unmatched === undefined ? what : `${what}: no rule matches of ${explainUnmatched(unmatched)}`
+}
+
+/** `ns/a, ns/b and 3 more`. */
+export function explainUnmatched({ names, total }: UnmatchedPolicies): string {
+  const more = total - names.length
+  return more === 0 ? names.join(', ') : `${names.join(', ')} and ${more} more`
+}
+
+/** Whom and what policies saw, one line: the identity, or that there was none; both addresses, and the port. */
+export function explainSubject({
+  sourceIdentity,
+  sourceAddress,
+  destinationAddress,
+  destinationPort,
+}: PolicyContext): string {
+  const who = sourceIdentity === undefined ? 'no identity' : identityUri(sourceIdentity)
+  const target = formatSocketAddress({ address: destinationAddress, port: destinationPort })
+  return `${who} from ${sourceAddress} to ${target}`
 }
 
 /** Policies as they judged one connection, with what their matches compared. */

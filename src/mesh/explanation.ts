@@ -17,9 +17,11 @@ export interface ExplainedArrival {
   }
   /** Before it is judged: whether the workload may be asked for this, and on which port. */
   readonly steps: readonly RouteStep[]
-  readonly verdict: Pick<Verdict, 'allowed' | 'reason' | 'message'> & {
+  readonly verdict: Pick<Verdict, 'allowed' | 'reason' | 'message' | 'unmatched'> & {
     /** `namespace/name` of the policy that decided; absent when none did. */
     readonly policy?: string
+    /** Number of its rule that matched, from 1. */
+    readonly rule?: number
     readonly policies: readonly PolicyResult[]
   }
   /** After it is let through: whether the workload's waypoint must see it first. */

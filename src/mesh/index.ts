@@ -12,7 +12,16 @@ export {
   parseCidr,
 } from './addresses.ts'
 export { authorize } from './authorize.ts'
-export { explainPolicies, explainRoute, explainSteps, explainVerdict, routeOutcome } from './explain.ts'
+export {
+  explainDecision,
+  explainPolicies,
+  explainRoute,
+  explainSteps,
+  explainSubject,
+  explainUnmatched,
+  explainVerdict,
+  routeOutcome,
+} from './explain.ts'
 export { type ExplainInput, explainConnection } from './explain-connection.ts'
 export { type EndpointCandidate, explainEndpoints, type LoadBalanceChoice } from './explain-endpoints.ts'
 export type { ExplainedArrival, ExplainedRoute, Explanation } from './explanation.ts'

@@ -3,15 +3,13 @@ import type { MeshChange, MeshListener, MeshUpdate } from './mesh-change.ts'
 import type { Endpoint, MeshView } from './mesh-view.ts'
 import type { AuthorizationPolicy, Identity, NetworkAddress, Service, ServiceKey, Workload } from './model.ts'
 import { isServiceKey, policyName, serviceKey } from './names.ts'
-import { PolicyIndex, type UnknownPolicyListener } from './policy-index.ts'
+import { PolicyIndex } from './policy-index.ts'
 import { ServiceIndex } from './service-index.ts'
 import { WorkloadIndex } from './workload-index.ts'
 
 export interface MeshStoreOptions {
   /** `localWorkload` finds only this node's workloads. Default: those of every node. */
   readonly node?: string | undefined
-  /** Told of every policy name that a workload lists and the store does not have, each time it is missed. */
-  readonly onUnknownPolicy?: UnknownPolicyListener | undefined
 }
 
 /**
@@ -23,13 +21,12 @@ export class MeshStore implements MeshView {
   readonly #workloads: WorkloadIndex
   readonly #services = new ServiceIndex()
   readonly #endpoints = new EndpointIndex()
-  readonly #policies: PolicyIndex
+  readonly #policies = new PolicyIndex()
   readonly #listeners = new Set<MeshListener>()
   #revision = 0
 
   constructor(options: MeshStoreOptions = {}) {
     this.#workloads = new WorkloadIndex(options.node)
-    this.#policies = new PolicyIndex(options.onUnknownPolicy)
   }
 
   get revision(): number {
@@ -145,6 +142,10 @@ export class MeshStore implements MeshView {
 
   policiesFor(destination: Workload): readonly AuthorizationPolicy[] {
     return this.#policies.for(destination)
+  }
+
+  unknownPolicies(destination: Workload): readonly string[] {
+    return this.#policies.unknown(destination)
   }
 
   workloads(): Iterable<Workload> {

@@ -32,6 +32,8 @@ export interface MeshView {
   endpoints(service: ServiceKey): readonly Endpoint[]
   /** Policies that bear on connections to `destination`: namespace, global and the listed ones. */
   policiesFor(destination: Workload): readonly AuthorizationPolicy[]
+  /** Names of policies that `destination` lists and nobody has sent; taken as absent (wire/ztunnel 8.1). */
+  unknownPolicies(destination: Workload): readonly string[]
   workloads(): Iterable<Workload>
   services(): Iterable<Service>
   policies(): Iterable<AuthorizationPolicy>

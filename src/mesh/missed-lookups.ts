@@ -74,6 +74,11 @@ export class MissedLookups implements MeshView {
     return this.#mesh.policiesFor(destination)
   }
 
+  /** Not noted: policies come unasked, even on demand (wire/ztunnel 10.4). */
+  unknownPolicies(destination: Workload): readonly string[] {
+    return this.#mesh.unknownPolicies(destination)
+  }
+
   workloads(): Iterable<Workload> {
     return this.#mesh.workloads()
   }

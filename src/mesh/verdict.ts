@@ -56,6 +56,13 @@ export interface DryRunResult {
   readonly matched: boolean
 }
 
+/** The enforced ALLOW policies of which no rule matched. */
+export interface UnmatchedPolicies {
+  /** `namespace/name` of the first five, in the order of evaluation. */
+  readonly names: readonly string[]
+  readonly total: number
+}
+
 /** The decision and all that led to it. */
 export interface Verdict {
   readonly allowed: boolean
@@ -66,7 +73,11 @@ export interface Verdict {
     | 'allow-policies-but-none-matched'
   /** The policy that decided, `namespace/name`; undefined when none did. */
   readonly policy: string | undefined
-  /** One sentence for the operator. */
+  /** The first rule of that policy that matched: its number, from 1, in the order of `tree`. */
+  readonly rule: number | undefined
+  /** Who could have allowed it; only with `allow-policies-but-none-matched`. */
+  readonly unmatched?: UnmatchedPolicies
+  /** One sentence for the operator: Istio's, word for word (wire/ztunnel 3.19). */
   readonly message: string
   /** Dry-run policies that were evaluated on the way to the decision, in that order; absent when there were none. */
   readonly dryRun?: readonly DryRunResult[]

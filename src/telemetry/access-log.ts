@@ -1,4 +1,4 @@
-import { explainVerdict } from '../mesh/explain.ts'
+import { explainUnmatched, explainVerdict } from '../mesh/explain.ts'
 import type { Verdict } from '../mesh/verdict.ts'
 import type { Clock } from './clock.ts'
 import {
@@ -15,8 +15,10 @@ import { WarningLimiter } from './warning-limiter.ts'
 /**
  * Writes the lines of scope `access`: fields, their order and their values are
  * those of Istio's ztunnel (wire/ztunnel 15.4), so that what reads its log
- * reads ours. Ours besides: `waypoint`, `policy`, `trace_id` and, at debug
- * level, `route` and `verdict`.
+ * reads ours. Ours besides: `waypoint`, `policy` and the `rule` of it that
+ * decided, `trace_id` and, at debug level, `route` and `verdict`. Of what policy
+ * refused also `judged`, whom and what the policies saw, and `unmatched`, those
+ * that could have allowed it.
  */
 export class AccessLog {
   readonly #log: ScopedLogger
@@ -57,6 +59,9 @@ export class AccessLog {
       error: ending.error,
       waypoint: info.waypoint === undefined ? undefined : display(info.waypoint),
       policy: ending.policy,
+      rule: ending.verdict?.rule,
+      unmatched: unmatchedText(ending.verdict),
+      judged: ending.judged,
       verdict: this.#log.isLevelEnabled('debug') ? verdictText(ending.verdict) : undefined,
       trace_id: info.traceId,
     })
@@ -85,6 +90,10 @@ const REJECTIONS_LOGGED = 50
 function causeOf({ sourceAddress, destinationAddress, direction, error }: EarlyRejection): string {
   const own = direction === 'inbound' ? destinationAddress : sourceAddress
   return `${direction} ${own.replace(/:\d+$/, '')} ${error.split(':', 1)[0]}`
+}
+
+function unmatchedText(verdict: Verdict | undefined): string | undefined {
+  return verdict?.unmatched === undefined ? undefined : explainUnmatched(verdict.unmatched)
 }
 
 /** The whole match tree in one line. */

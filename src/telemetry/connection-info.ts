@@ -74,10 +74,12 @@ export interface ConnectionEnding {
   readonly flag?: ResponseFlag | undefined
   /** SPIFFE id that the dialled side proved; absent, the expected one of `destination` is shown. */
   readonly peerIdentity?: string | undefined
-  /** `namespace/name` of the policy that decided against it. */
+  /** `namespace/name` of the policy that decided. */
   readonly policy?: string | undefined
-  /** What policies made of it, with all that led there; written at debug level. */
+  /** What policies made of it: the rule that decided is written, and at debug level all that led there. */
   readonly verdict?: Verdict | undefined
+  /** Whom and what the policies saw that refused it; absent for what was not refused by policy. */
+  readonly judged?: string | undefined
 }
 
 /** A connection that ended before anything was known about its ends. */

@@ -1,5 +1,7 @@
 import t from 'tap'
-import { aService } from '../mesh/test-support.ts'
+import { authorize } from '../mesh/authorize.ts'
+import { explainSubject } from '../mesh/explain.ts'
+import { aMatch, aPolicy, aService } from '../mesh/test-support.ts'
 import { ConnectionTelemetry } from './connection.ts'
 import type { ConnectionInfo } from './connection-info.ts'
 import { createLogger } from './logger.ts'
@@ -74,16 +76,43 @@ t.test('bytes are seen from the local workload: an inbound line flips them', asy
   t.match(lines[0], 'direction="inbound" bytes_sent=490 bytes_recv=67 duration="0ms"\n')
 })
 
-t.test('an error is at error level, with the policy that decided', async (t) => {
+t.test('an error is at error level, with the rule that decided and whom it judged', async (t) => {
   const { telemetry, lines } = setup()
+  const context = {
+    sourceIdentity: { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'client' },
+    sourceAddress: '10.0.0.5',
+    destinationAddress: '10.0.0.9',
+    destinationPort: 8080,
+  }
+  const verdict = authorize([aPolicy({ name: 'deny', action: 'DENY', rules: [[[aMatch()]], []] })], context)
   telemetry.open({ ...outbound(), traceId: undefined }).close({
     error: 'connection closed due to policy rejection: explicitly denied by: default/deny',
     flag: 'DENY',
     policy: 'default/deny',
+    verdict,
+    judged: explainSubject(context),
   })
   t.equal(
     lines[0],
-    `2026-01-02T03:04:05.678000Z\terror\taccess\tconnection complete\t${ENDS} direction="outbound" bytes_sent=0 bytes_recv=0 duration="0ms" error="connection closed due to policy rejection: explicitly denied by: default/deny" policy="default/deny"\n`,
+    `2026-01-02T03:04:05.678000Z\terror\taccess\tconnection complete\t${ENDS} direction="outbound" bytes_sent=0 bytes_recv=0 duration="0ms" error="connection closed due to policy rejection: explicitly denied by: default/deny" policy="default/deny" rule=2 judged="spiffe://cluster.local/ns/default/sa/client from 10.0.0.5 to 10.0.0.9:8080"\n`,
+  )
+})
+
+t.test('where no policy allowed it, those are named that could have', async (t) => {
+  const { telemetry, lines } = setup()
+  const context = {
+    sourceIdentity: undefined,
+    sourceAddress: '10.0.0.5',
+    destinationAddress: '10.0.0.9',
+    destinationPort: 8080,
+  }
+  const verdict = authorize([aPolicy({ name: 'a' }), aPolicy({ name: 'b' })], context)
+  telemetry
+    .open({ ...outbound(), secure: false, traceId: undefined })
+    .close({ error: 'none allowed', verdict, judged: explainSubject(context) })
+  t.match(
+    lines[0],
+    'error="none allowed" unmatched="default/a, default/b" judged="no identity from 10.0.0.5 to 10.0.0.9:8080"\n',
   )
 })
 

@@ -15,24 +15,33 @@ function written(verdict: Omit<Verdict, 'tree' | 'message' | 'allowed'>, level: 
 }
 
 t.test('each verdict has its line (wire/ztunnel 8.11)', async (t) => {
-  t.same(written({ reason: 'explicitly-denied', policy: 'ns/deny' }, 'info'), [
-    `info|state|deny policy match|policy="ns/deny" ${WHO}`,
+  t.same(written({ reason: 'explicitly-denied', policy: 'ns/deny', rule: 2 }, 'info'), [
+    `info|state|deny policy match|policy="ns/deny" rule=2 ${WHO}`,
   ])
-  t.same(written({ reason: 'explicitly-allowed', policy: 'ns/allow' }, 'info'), [
-    `info|state|allow policy match|policy="ns/allow" ${WHO}`,
+  t.same(written({ reason: 'explicitly-allowed', policy: 'ns/allow', rule: 1 }, 'info'), [
+    `info|state|allow policy match|policy="ns/allow" rule=1 ${WHO}`,
   ])
-  t.same(written({ reason: 'no-allow-policies', policy: undefined }, 'info'), [
+  t.same(written({ reason: 'no-allow-policies', policy: undefined, rule: undefined }, 'info'), [
     `info|state|no allow policies, allow|${WHO}`,
   ])
-  t.same(written({ reason: 'allow-policies-but-none-matched', policy: undefined }, 'info'), [
-    `info|state|no allow policies matched|${WHO}`,
-  ])
+  t.same(
+    written(
+      {
+        reason: 'allow-policies-but-none-matched',
+        policy: undefined,
+        rule: undefined,
+        unmatched: { names: ['ns/a', 'ns/b'], total: 3 },
+      },
+      'info',
+    ),
+    [`info|state|no allow policies matched|unmatched="ns/a, ns/b and 1 more" ${WHO}`],
+  )
 })
 
 t.test('dry-run policies are reported beside the decision', async (t) => {
   const deny = { policy: 'ns/try-deny', action: 'DENY', matched: true } as const
   const allow = { policy: 'ns/try-allow', action: 'ALLOW', matched: false } as const
-  const base = { reason: 'no-allow-policies', policy: undefined } as const
+  const base = { reason: 'no-allow-policies', policy: undefined, rule: undefined } as const
   t.same(written({ ...base, dryRun: [deny, allow] }, 'info'), [
     `info|state|dry-run: deny policy match|policy="ns/try-deny" ${WHO}`,
     `info|state|dry-run: no allow policies match|${WHO}`,
@@ -45,5 +54,5 @@ t.test('dry-run policies are reported beside the decision', async (t) => {
 })
 
 t.test('without AUTHZ_POLICY_INFO_LOGGING they are debug lines', async (t) => {
-  t.same(written({ reason: 'no-allow-policies', policy: undefined }, 'debug'), [])
+  t.same(written({ reason: 'no-allow-policies', policy: undefined, rule: undefined }, 'debug'), [])
 })

@@ -1,4 +1,4 @@
-import type { Verdict } from '../../mesh/index.ts'
+import { explainUnmatched, type Verdict } from '../../mesh/index.ts'
 import type { ScopedLogger } from '../../telemetry/index.ts'
 import { display } from '../../telemetry/index.ts'
 
@@ -14,7 +14,8 @@ export type VerdictListener = (verdict: Verdict, judged: Judged) => void
 /**
  * Writes each verdict with the texts of wire/ztunnel 8.11, dry-run policies
  * first, in the order of evaluation. `level` is `info` with
- * AUTHZ_POLICY_INFO_LOGGING. Ours besides `policy`: who asked for what.
+ * AUTHZ_POLICY_INFO_LOGGING. Ours besides `policy`: its rule, or the policies of
+ * which none matched, and who asked for what.
  */
 export function policyLog(log: ScopedLogger, level: 'debug' | 'info'): VerdictListener {
   return (verdict, { source, destination }) => {
@@ -26,13 +27,15 @@ export function policyLog(log: ScopedLogger, level: 'debug' | 'info'): VerdictLi
       'dst.hbone_addr':
         destination.hboneAddress === undefined ? undefined : display(destination.hboneAddress),
     }
-    for (const { message, policy } of lines(verdict)) log[level](message, { policy, ...connection })
+    for (const { message, ...why } of lines(verdict)) log[level](message, { ...why, ...connection })
   }
 }
 
 interface Line {
   readonly message: string
   readonly policy?: string | undefined
+  readonly rule?: number | undefined
+  readonly unmatched?: string | undefined
 }
 
 function* lines(verdict: Verdict): Iterable<Line> {
@@ -44,7 +47,9 @@ function* lines(verdict: Verdict): Iterable<Line> {
   if (allows.length > 0 && !allows.some(({ matched }) => matched)) {
     yield { message: 'dry-run: no allow policies match' }
   }
-  yield { message: DECISIONS[verdict.reason], policy: verdict.policy }
+  const { reason, policy, rule, unmatched } = verdict
+  const none = unmatched === undefined ? undefined : explainUnmatched(unmatched)
+  yield { message: DECISIONS[reason], policy, rule, unmatched: none }
 }
 
 const DECISIONS: Readonly<Record<Verdict['reason'], string>> = {
