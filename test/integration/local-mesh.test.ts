@@ -50,6 +50,8 @@ t.test('a mesh out of a file, without an xDS server: ready, routed, and changed 
   await lab.component('ztunnel@node-b').waitForLine((line) => line.includes(problem), `say: ${problem}`)
   writeFileSync(file, `${MESH}${DENY}`)
   t.match((await transfer.ended)['error'], /ECONNRESET|EPIPE|ended the connection first/, 'cut at once')
-  const reason = 'connection closed due to policy change (bar-1/closed)'
-  await until(() => lab.proxyLogs().some(({ error }) => error === reason), `the access log to say: ${reason}`)
+  const reason = 'connection closed due to policy change'
+  const said = () =>
+    lab.proxyLogs().some(({ error, policy }) => error === reason && policy === 'bar-1/closed')
+  await until(said, `the access log to say: ${reason}`)
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
-import type { PolicyContext } from '../../mesh/index.ts'
+import { authorize, type PolicyContext } from '../../mesh/index.ts'
+import { aPolicy } from '../../mesh/test-support.ts'
 import { ProxyError } from '../errors.ts'
 import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
 
@@ -23,14 +24,16 @@ t.test('a policy that denies a live connection cuts it, and no other', async (t)
   const denied = tracker.track(connection, context(8080))
   const allowed = tracker.track(connection, context(9090))
   const outbound = tracker.track({ ...connection, direction: 'outbound' })
-  tracker.reevaluate(({ destinationPort }) =>
-    destinationPort === 8080 ? { policy: 'foo/deny-8080' } : undefined,
-  )
+  const verdict = authorize([aPolicy({ action: 'DENY', rules: [[]] })], context(8080))
+  tracker.reevaluate(({ destinationPort }) => (destinationPort === 8080 ? verdict : undefined))
   t.equal(denied.signal.aborted, true)
   t.match(denied.signal.reason, {
     code: 'policy-changed',
-    message: 'connection closed due to policy change (foo/deny-8080)',
+    message: 'connection closed due to policy change',
   })
+  t.equal(denied.denied(), verdict)
+  tracker.reevaluate(() => undefined)
+  t.equal(denied.denied(), verdict, 'what cut it stays on record')
   t.equal(allowed.signal.aborted, false)
   t.equal(outbound.signal.aborted, false, 'policies bear on the inbound side')
 })

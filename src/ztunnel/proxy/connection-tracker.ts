@@ -1,4 +1,4 @@
-import type { PolicyContext } from '../../mesh/index.ts'
+import type { PolicyContext, Verdict } from '../../mesh/index.ts'
 import { ProxyError } from '../errors.ts'
 
 /** A live connection as the admin API shows it. */
@@ -13,18 +13,21 @@ export interface TrackedConnection {
   readonly protocol: 'HBONE' | 'TCP'
 }
 
-/** Why a policy push ends a connection, or undefined while it may stay. */
-export type Reevaluate = (context: PolicyContext) => { policy: string | undefined } | undefined
+/** The verdict that ends a connection, or undefined while it may stay. */
+export type Reevaluate = (context: PolicyContext) => Verdict | undefined
 
 interface Entry {
   readonly connection: TrackedConnection
   readonly abort: AbortController
   readonly policy: PolicyContext | undefined
+  denied: Verdict | undefined
 }
 
 /** Handle of one tracked connection. */
 export interface Tracked {
   readonly signal: AbortSignal
+  /** The verdict that cut it; undefined unless a policy did. */
+  denied(): Verdict | undefined
   /** Ends the tracking, not the connection. */
   release(): void
 }
@@ -40,20 +43,23 @@ export class ConnectionTracker {
   #closed: Error | undefined
 
   track(connection: TrackedConnection, policy?: PolicyContext): Tracked {
-    const entry: Entry = { connection, abort: new AbortController(), policy }
+    const entry: Entry = { connection, abort: new AbortController(), policy, denied: undefined }
     if (this.#closed !== undefined) entry.abort.abort(this.#closed)
     this.#entries.add(entry)
-    return { signal: entry.abort.signal, release: () => void this.#entries.delete(entry) }
+    return {
+      signal: entry.abort.signal,
+      denied: () => entry.denied,
+      release: () => void this.#entries.delete(entry),
+    }
   }
 
   /** Asks again for every connection that a policy bears on, and cuts those that are denied now. */
   reevaluate(denied: Reevaluate): void {
     for (const entry of this.#entries) {
-      if (entry.policy === undefined) continue
-      const verdict = denied(entry.policy)
-      if (verdict === undefined) continue
-      const by = verdict.policy === undefined ? '' : ` (${verdict.policy})`
-      entry.abort.abort(new ProxyError('policy-changed', `connection closed due to policy change${by}`))
+      if (entry.policy === undefined || entry.abort.signal.aborted) continue
+      entry.denied = denied(entry.policy)
+      if (entry.denied === undefined) continue
+      entry.abort.abort(new ProxyError('policy-changed', 'connection closed due to policy change'))
     }
   }
 

@@ -10,7 +10,6 @@ import {
   parseTraceparent,
 } from '../../hbone/index.ts'
 import {
-  authorize,
   formatSocketAddress,
   type Hairpin,
   type InboundRoute,
@@ -88,7 +87,7 @@ async function carry(
     info: connectionInfo(deps, request, workload, route, hairpin),
     originalDestination: formatAuthority(request.authority),
     actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(route.upstream),
-    policy: { context, judge: () => authorize(deps.mesh.policiesFor(workload), context) },
+    policy: { context, judge: () => deps.policies.judge(workload, context) },
     connect: async (dialSignal) => {
       if (hairpin.kind === 'refused') throw new ProxyError('waypoint', hairpin.message)
       const upstream =
@@ -118,7 +117,8 @@ function arrivalOf(request: HboneRequest, workload: Workload, { upstream, tunnel
 
 /** 401 for policy and 503 for the rest is what Istio's peers know; a waypoint's refusal is passed on as it is. */
 function statusOf(error: unknown): number {
-  if (error instanceof ProxyError && error.code === 'policy-denied') return 401
+  if (error instanceof ProxyError && (error.code === 'policy-denied' || error.code === 'policy-changed'))
+    return 401
   if (error instanceof HboneError && error.status !== undefined && error.status >= 400) return error.status
   return 503
 }

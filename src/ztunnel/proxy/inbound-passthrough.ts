@@ -1,5 +1,4 @@
 import {
-  authorize,
   formatSocketAddress,
   guessService,
   type Hairpin,
@@ -16,10 +15,12 @@ import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import { type RelayDependencies, relay } from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
+import type { WorkloadPolicies } from './workload-policies.ts'
 
 export interface InboundDependencies extends RelayDependencies, HairpinDependencies {
   readonly local: LocalWorkload
   readonly sockets: SocketFactory
+  readonly policies: WorkloadPolicies
   /** Whether the application can be shown the client's address: IP_TRANSPARENT was granted to the listener. */
   readonly transparent: boolean
 }
@@ -56,7 +57,7 @@ async function carry(
   accepted: CapturedSocket,
   workload: Workload,
 ): Promise<ConnectionOutcome> {
-  const { mesh, settings } = deps
+  const { settings } = deps
   const { source, destination } = accepted
   const context: PolicyContext = {
     sourceIdentity: undefined,
@@ -70,7 +71,7 @@ async function carry(
     info: connectionInfo(deps, accepted, workload, hairpin),
     originalDestination: formatSocketAddress(destination),
     actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(destination),
-    policy: { context, judge: () => authorize(mesh.policiesFor(workload), context) },
+    policy: { context, judge: () => deps.policies.judge(workload, context) },
     connect: async (dialSignal) => {
       if (hairpin.kind === 'refused') throw new ProxyError('waypoint', hairpin.message)
       if (hairpin.kind === 'waypoint') {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { pump } from '../../hbone/index.ts'
-import type { PolicyContext, Verdict } from '../../mesh/index.ts'
+import { explainSubject, type PolicyContext, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
 import type { ConnectionTracker } from './connection-tracker.ts'
@@ -19,7 +19,7 @@ export interface RelayPlan {
   readonly originalDestination: string
   readonly actualDestination: string
   /** What policies see, and the judgement; absent where no policy applies (outbound). */
-  readonly policy?: { readonly context: PolicyContext; readonly judge: () => Verdict }
+  readonly policy?: { readonly context: PolicyContext; readonly judge: () => Verdict | Promise<Verdict> }
   /** Recorded only once it is connected or has failed: `connect` finds out where it leads (wire/ztunnel 3.16). */
   readonly recordLate?: boolean
   /** Dials, and answers the downstream if its protocol has an answer. */
@@ -66,31 +66,41 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     },
     plan.policy?.context,
   )
-  const verdict = plan.policy?.judge()
-  if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
-  const policy = verdict?.policy
+  let verdict: Verdict | undefined
   let peerIdentity: string | undefined
   try {
+    verdict = await plan.policy?.judge()
+    if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
     if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
     const { signal } = tracked
+    // A verdict that came late may have been overtaken by a policy, or by the end of the workload.
+    signal.throwIfAborted()
     const { downstream, upstream, info = plan.info, ...relayed } = await plan.connect(signal)
     peerIdentity = relayed.peerIdentity
     record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
-    const refusal = relayed.refusal?.(counts)
-    if (refusal !== undefined) throw new ProxyError('refused', refusal)
-    record.close({ policy, peerIdentity, verdict })
+    record.close({ policy: verdict?.policy, peerIdentity, verdict })
     return { kind: 'complete' }
   } catch (error) {
+    const cut = tracked.denied()
+    if (cut !== undefined) {
+      verdict = cut
+      deps.onVerdict?.(cut, plan.info)
+    }
     plan.fail(error)
     record ??= open(plan.info)
-    const outcome = { flag: responseFlag(error), error: errorText(error), policy }
-    record.close({ ...outcome, peerIdentity, verdict })
+    const outcome = { flag: responseFlag(error), error: errorText(error), policy: verdict?.policy }
+    record.close({ ...outcome, peerIdentity, verdict, judged: judgedText(verdict, plan) })
     return { kind: 'failed', ...outcome }
   } finally {
     tracked.release()
   }
+}
+
+/** Whom and what the policies saw that refused it. */
+function judgedText(verdict: Verdict | undefined, { policy }: RelayPlan): string | undefined {
+  return verdict?.allowed !== false || policy === undefined ? undefined : explainSubject(policy.context)
 }
 
 /** Our own reasons stand as they are; a broken copy says in which direction. */

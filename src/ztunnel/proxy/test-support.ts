@@ -14,6 +14,7 @@ import type { InboundDependencies } from './inbound-passthrough.ts'
 import { createLocalWorkload } from './local-workload.ts'
 import type { OutboundDependencies } from './outbound.ts'
 import { createSocketFactory } from './socket-factory.ts'
+import { WorkloadPolicies } from './workload-policies.ts'
 
 /** What a proxy needs to serve one workload, on loopback and without a capture. */
 export interface TestProxy {
@@ -64,14 +65,19 @@ export function createProxy(
     connect: ({ address, port }) => connect({ host: address, port, allowHalfOpen: true }),
   })
   t.teardown(() => pool.close())
+  const local = createLocalWorkload(mesh, workload)
+  const tracker = new ConnectionTracker()
+  const policies = new WorkloadPolicies({ mesh, local, tracker })
+  t.teardown(() => policies.close())
   const deps = {
-    local: createLocalWorkload(mesh, workload),
+    local,
+    policies,
     mesh,
     svids,
     pool,
     sockets: createSocketFactory({ namespace: undefined, mark: undefined, reusePort: false }),
     settings: { ...TEST_SETTINGS, ...settings },
-    tracker: new ConnectionTracker(),
+    tracker,
     telemetry: new ConnectionTelemetry({ log: logger.scope('access'), metrics: new TrafficMetrics() }),
     transparent: false,
     random: Math.random,

@@ -1,7 +1,6 @@
 import { HbonePool, type HboneRequest } from '../../hbone/index.ts'
 import type { SvidManager } from '../../identity/index.ts'
 import {
-  authorize,
   formatSocketAddress,
   type MeshStore,
   type SocketAddress,
@@ -32,6 +31,7 @@ import type { Demand } from './on-demand.ts'
 import { type OutboundDependencies, outboundHandler } from './outbound.ts'
 import type { VerdictListener } from './policy-log.ts'
 import type { SocketFactory } from './socket-factory.ts'
+import { WorkloadPolicies } from './workload-policies.ts'
 
 /** What the proxies of all workloads share. */
 export interface SharedDependencies {
@@ -75,7 +75,7 @@ export class WorkloadProxy {
   readonly #acceptor: HboneAcceptor
   readonly #listeners: CaptureListener[] = []
   #dns: DnsProxy | undefined
-  readonly #unsubscribe: () => void
+  readonly #policies: WorkloadPolicies
 
   private constructor(
     shared: SharedDependencies,
@@ -85,7 +85,8 @@ export class WorkloadProxy {
   ) {
     this.#shared = shared
     this.local = local
-    const { settings, mesh, svids, telemetry } = shared
+    const { settings, mesh, svids, telemetry, log } = shared
+    this.#policies = new WorkloadPolicies({ mesh, local, tracker: this.#tracker, log })
     this.#limit = new ConnectionLimit(settings.maxConnectionsPerWorkload)
     this.#pool = new HbonePool({
       connect: (target) => sockets.connect({ address: target.address, port: target.port }),
@@ -105,10 +106,6 @@ export class WorkloadProxy {
         request.stream.once('close', release)
         this.#handling.add(handleRequest(request))
       },
-    })
-    this.#unsubscribe = mesh.subscribe((changes) => {
-      if (changes.policies.length > 0 || changes.workloads.includes(local.peek()?.uid ?? ''))
-        this.#reevaluate()
     })
   }
 
@@ -148,7 +145,7 @@ export class WorkloadProxy {
 
   /** Ends everything at once: the pod is gone, or the drain deadline has passed. */
   close(reason: Error = new ProxyError('drained', 'connection closed due to connection drain')): void {
-    this.#unsubscribe()
+    this.#policies.close()
     for (const listener of this.#listeners) listener.close()
     this.#dns?.close()
     this.#tracker.close(reason)
@@ -161,21 +158,14 @@ export class WorkloadProxy {
     this.#listen(sockets, { port: settings.ports.inboundHbone, component: 'inbound' }, (captured) =>
       this.#acceptor.accept(captured),
     )
-    const [local, tracker, pool] = [this.local, this.#tracker, this.#pool]
     // Without redirection no reply to a foreign address would come back to us.
-    return hboneHandler({ ...this.#shared, local, sockets, tracker, pool, transparent: false })
+    return hboneHandler({ ...this.#common(sockets), transparent: false })
   }
 
   /** Opens all that a captured workload has, in Istio's order, and returns the handler of HBONE requests. */
   #bind(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
     const { dns, mesh, random } = this.#shared
-    const common = {
-      ...this.#shared,
-      local: this.local,
-      sockets,
-      tracker: this.#tracker,
-      pool: this.#pool,
-    }
+    const common = this.#common(sockets)
     try {
       if (dns !== undefined) this.#dns = DnsProxy.create({ ...dns, mesh, random, local: this.local, sockets })
       const transparent = this.#shared.settings.proxyEnabled && this.#bindCapture(common)
@@ -279,15 +269,16 @@ export class WorkloadProxy {
     }
   }
 
-  /** Policies changed: cut the inbound connections that would be refused now. */
-  #reevaluate(): void {
-    const workload = this.local.peek()
-    if (workload === undefined) return
-    const policies = this.#shared.mesh.policiesFor(workload)
-    this.#tracker.reevaluate((context) => {
-      const verdict = authorize(policies, context)
-      return verdict.allowed ? undefined : { policy: verdict.policy }
-    })
+  /** What the handlers of all ports need. */
+  #common(sockets: SocketFactory): Omit<InboundDependencies, 'transparent'> & OutboundDependencies {
+    return {
+      ...this.#shared,
+      local: this.local,
+      sockets,
+      tracker: this.#tracker,
+      policies: this.#policies,
+      pool: this.#pool,
+    }
   }
 }
 
