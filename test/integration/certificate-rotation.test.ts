@@ -1,6 +1,7 @@
 import '../support/own-namespaces.ts'
 import t from 'tap'
 import { type MeshLab, startLab } from '../../src/lab/mesh-lab.ts'
+import { certificatesOf, type DumpedCertificate } from '../support/certificates.ts'
 import { startLongTransfer } from '../support/client-program.ts'
 import { until } from '../support/until.ts'
 
@@ -25,8 +26,8 @@ t.test('certificates with a 20-second life rotate under a running transfer witho
     client: await certificate(lab, 'node-a', CLIENT),
     server: await certificate(lab, 'node-b', SERVER),
   }
-  t.not(second.client.serial, first.client.serial, 'the client proxy has a new certificate')
-  t.not(second.server.serial, first.server.serial, 'the server proxy has a new certificate')
+  t.not(second.client.serialNumber, first.client.serialNumber, 'the client proxy has a new certificate')
+  t.not(second.server.serialNumber, first.server.serialNumber, 'the server proxy has a new certificate')
   t.ok(second.client.expires > Date.now() && second.server.expires > Date.now(), 'both are valid')
 
   const fresh = await lab.get('foo/sleep', { to: 'bar-1/httpbin', by: 'pod', port: 'http' })
@@ -38,16 +39,8 @@ t.test('certificates with a 20-second life rotate under a running transfer witho
   t.equal(result['sha256'], result['expected'], 'every byte arrived')
 })
 
-async function certificate(
-  lab: MeshLab,
-  node: string,
-  identity: string,
-): Promise<{ serial: string; expires: number }> {
-  const { body } = await lab.admin(node, '/config_dump')
-  const { certificates } = JSON.parse(body) as {
-    certificates: { identity: string; certChain: { serialNumber: string; expirationTime: string }[] }[]
-  }
-  const leaf = certificates.find((entry) => entry.identity === identity)?.certChain[0]
+async function certificate(lab: MeshLab, node: string, identity: string): Promise<DumpedCertificate> {
+  const leaf = (await certificatesOf(lab, node)).find((entry) => entry.identity === identity)?.chain[0]
   if (leaf === undefined) throw new Error(`${node} has no certificate for ${identity}`)
-  return { serial: leaf.serialNumber, expires: Date.parse(leaf.expirationTime) }
+  return leaf
 }

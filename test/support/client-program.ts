@@ -24,13 +24,17 @@ export function startLongTransfer(lab: MeshLab, from: string, target: Destinatio
   return startProgram(lab, from, 'long-transfer.ts', target)
 }
 
-/** Starts to make one connection after the other in a pod; resolves when the first has been answered. */
+/**
+ * Starts to make one connection after the other in a pod, `atOnce` (8) side by
+ * side, with a pause after each (none); resolves when the first has been answered.
+ */
 export function startSteadyConnections(
   lab: MeshLab,
   from: string,
   target: Destination,
+  { atOnce = 8, pauseMs = 0 }: { readonly atOnce?: number; readonly pauseMs?: number } = {},
 ): Promise<ClientProgram> {
-  return startProgram(lab, from, 'steady-connections.ts', target)
+  return startProgram(lab, from, 'steady-connections.ts', target, [atOnce, pauseMs])
 }
 
 /** Resolves with the program's first line. */
@@ -39,10 +43,12 @@ async function startProgram(
   from: string,
   name: string,
   target: Destination,
+  options: readonly number[] = [],
 ): Promise<ClientProgram> {
   const program = new URL(`./${name}`, import.meta.url).pathname
   const namespace = lab.network.namespace(namespaceOf(lab.topology, from))
-  const child = spawnIn(namespace, process.execPath, [program, target.host, String(target.port)], {
+  const argv = [program, target.host, String(target.port), ...options.map(String)]
+  const child = spawnIn(namespace, process.execPath, argv, {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   if (child.stdout === null) throw new Error('the program has no output')
