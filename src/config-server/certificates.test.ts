@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { CaClient } from '../identity/index.ts'
+import { CaClient, silentLog } from '../identity/index.ts'
 import { ADDRESS_TYPE } from '../xds/index.ts'
 import type { ConfigServer } from './config-server.ts'
 import { AMBIENT_NAMESPACE, pod, type TestMesh, testMesh, until } from './test-support.ts'
@@ -54,4 +54,27 @@ t.test('a workload gets its own identity only', async (t) => {
     server.issuer.issueWorkloadToken({ namespace: 'foo', serviceAccount: 'a', ttlSeconds: 60 })
   t.match(await caClient(t, mesh, server, token, false).fetch(id('a')), { id: id('a') })
   await t.rejects(caClient(t, mesh, server, token).fetch(id('b')), { message: /its own identity only/ })
+})
+
+t.test('every refusal is logged with who asked and what for', async (t) => {
+  const mesh = testMesh(t, { 'mesh.yaml': AMBIENT_NAMESPACE + pod('a') + pod('b', { node: 'node-b' }) })
+  const refusals: object[] = []
+  const log = { ...silentLog, warn: (fields: object) => void refusals.push(fields) }
+  const server = await mesh.start({ log })
+  const node = caClient(t, mesh, server, () =>
+    server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 }),
+  )
+  const workload = caClient(t, mesh, server, () =>
+    server.issuer.issueWorkloadToken({ namespace: 'foo', serviceAccount: 'a', ttlSeconds: 60 }),
+  )
+  const stranger = caClient(t, mesh, server, async () => 'forged')
+  await t.rejects(node.fetch(id('b')))
+  await t.rejects(workload.fetch(id('b')))
+  await t.rejects(stranger.fetch(id('b')))
+  const requested = 'spiffe://cluster.local/ns/foo/sa/b'
+  t.match(refusals, [
+    { caller: 'node node-a', requested, reason: /foo\/b runs on node node-a/ },
+    { caller: 'spiffe://cluster.local/ns/foo/sa/a', requested, reason: /its own identity only/ },
+    { requested, err: { code: 'TOKEN_INVALID' } },
+  ])
 })

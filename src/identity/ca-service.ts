@@ -32,7 +32,7 @@ export function caRoutes(options: CaServiceOptions): (router: ConnectRouter) => 
   return (router) => {
     const service: ServiceImpl<typeof IstioCertificateService> = {
       async createCertificate(request, context) {
-        const caller = await authenticated(options, context.requestHeader)
+        const caller = await authenticated(options, context.requestHeader, request)
         const id = identityToSign(options, caller, request)
         const ttlSeconds = lifetime(options, request.validityDuration)
         try {
@@ -52,11 +52,16 @@ export function caRoutes(options: CaServiceOptions): (router: ConnectRouter) => 
   }
 }
 
-async function authenticated(options: CaServiceOptions, headers: Headers): Promise<Caller> {
+async function authenticated(
+  options: CaServiceOptions,
+  headers: Headers,
+  request: IstioCertificateRequest,
+): Promise<Caller> {
   try {
     return await options.authenticate(headers)
   } catch (error) {
-    options.log?.warn({ err: error }, 'certificate request refused: caller not authenticated')
+    const fields = { requested: requestedText(request.metadata?.[IMPERSONATED_IDENTITY]), err: error }
+    options.log?.warn(fields, 'certificate request refused: caller not authenticated')
     // Only our own texts go out: another error's may tell of the server's insides.
     const reason = error instanceof IdentityError ? `: ${error.message}` : ''
     throw new ConnectError(`request authenticate failure${reason}`, Code.Unauthenticated)
@@ -76,7 +81,8 @@ function identityToSign(
       ? 'the requested identity is not a SPIFFE id'
       : refusal(options, caller, requested)
   if (requested !== undefined && reason === undefined) return requested
-  options.log?.warn({ caller: callerText(caller), requested: asked, reason }, 'impersonation refused')
+  const fields = { caller: callerText(caller), requested: requestedText(asked), reason }
+  options.log?.warn(fields, 'impersonation refused')
   throw new ConnectError(`request impersonation authentication failure: ${reason}`, Code.Unauthenticated)
 }
 
@@ -114,9 +120,18 @@ function signingError(error: unknown): ConnectError {
   return new ConnectError(errorText(error), code)
 }
 
+/** For the log: a stranger may have written it. */
+function requestedText(asked: unknown): string | undefined {
+  if (asked === undefined || asked === '') return undefined
+  const text = typeof asked === 'string' ? asked : `a ${typeof asked}`
+  return text.length > MAX_LOGGED_CHARS ? `${text.slice(0, MAX_LOGGED_CHARS)}…` : text
+}
+
 function callerText(caller: Caller): string {
   return caller.kind === 'node' ? `node ${caller.node}` : formatSpiffeId(caller.id)
 }
 
+/** Longer than any identity: three names of at most 253 characters. */
+const MAX_LOGGED_CHARS = 1_024
 /** Twice the largest CSR and an identity. It is read before the caller is known, so a stranger can make us hold it. */
 const MAX_REQUEST_BYTES = 2 * MAX_CSR_BYTES

@@ -155,6 +155,47 @@ t.test('a certificate that comes expired is a failure, not a loop', async (t) =>
   t.same(ca.clock.nextTimers, [1_000])
 })
 
+t.test('after a long absence of the CA the first caller tries anew, and gets its certificate', async (t) => {
+  const ca = new ControlledCa()
+  const manager = ca.manager()
+  manager.prefetch(A)
+  for (let failure = 0; failure < 6; failure++) {
+    await ca.failLast('down')
+    await ca.clock.advance(ca.clock.nextTimers[0] ?? 0)
+  }
+  await ca.failLast('down')
+  t.same(ca.clock.nextTimers, [64_000], 'the next attempt is far away')
+  const asked = ca.calls.length
+  await ca.clock.advance(4_999)
+  await t.rejects(manager.get(A), { message: 'down' }, 'a fresh failure is the answer')
+  t.equal(ca.calls.length, asked)
+  await ca.clock.advance(1)
+  const callers = [manager.get(A), manager.get(A)]
+  await settled()
+  t.equal(ca.calls.length, asked + 1, 'one attempt for all')
+  const svid = await ca.answerLast(3_600)
+  t.same(await Promise.all(callers), [svid, svid])
+  t.same(ca.clock.nextTimers, [1_800_000], 'the attempt that was due is not made as well')
+})
+
+t.test('a workload that comes makes a refused identity be asked for again at once', async (t) => {
+  const ca = new ControlledCa()
+  const manager = ca.manager()
+  manager.prefetch(A)
+  await ca.failLast('no workload of this identity runs on the node')
+  manager.prefetch(A)
+  await settled()
+  t.equal(ca.calls.length, 2)
+  manager.prefetch(A)
+  await settled()
+  t.equal(ca.calls.length, 2, 'not twice')
+  const svid = await ca.answerLast(3_600)
+  t.equal(await manager.get(A), svid)
+  manager.prefetch(A)
+  await settled()
+  t.equal(ca.calls.length, 2, 'one that is there is left alone')
+})
+
 t.test('at most eight at once; callers before prefetches before renewals', async (t) => {
   const ca = new ControlledCa()
   const manager = ca.manager({ maxConcurrent: 1 })

@@ -37,6 +37,8 @@ interface Entry {
   readonly waiters: Set<Waiter>
   /** In a row, since the last success. */
   failures: number
+  /** By the clock; of the last failure. */
+  failedAt: number
   /** Set while a fetch waits its turn or runs. */
   busy: boolean
   inFlight: AbortController | undefined
@@ -62,15 +64,20 @@ export class SvidManager {
 
   /**
    * The certificate of an identity, valid now; waits for the first one. While
-   * fetching fails every call gets the last error at once: retries go on in
-   * the background (1 s, doubling, at most 150 s).
+   * fetching fails, retries go on in the background (1 s, doubling, at most
+   * 150 s), and calls get the last error at once. But the first call later
+   * than 5 s after a failure tries anew, and waits: traffic goes on soon after
+   * the CA is back, however long it was away.
    */
   async get(id: SpiffeId, options: GetSvidOptions = {}): Promise<Svid> {
     options.signal?.throwIfAborted()
     if (this.#closed) throw closedError()
     const { priority = 'realtime' } = options
     const entry = this.#entries.get(formatSpiffeId(id)) ?? this.#create(id, priority)
-    if (entry.state.kind === 'unavailable') throw entry.state.error
+    if (entry.state.kind === 'unavailable') {
+      if (this.#clock.now() - entry.failedAt < FRESH_FAILURE_MS) throw entry.state.error
+      this.#retry(entry, priority)
+    }
     if (entry.state.kind === 'available') {
       if (this.#isValid(entry.state.svid)) return entry.state.svid
       // Possible when the machine slept, or the CA has been silent until the very end.
@@ -99,9 +106,16 @@ export class SvidManager {
     }
   }
 
-  /** For a workload that will need it soon. Failures show in the log and in `dump`. */
+  /**
+   * For a workload that will need it soon. Failures show in the log and in
+   * `dump`. One that failed is tried again now: a workload that has just come
+   * may be the reason why the CA will grant it.
+   */
   prefetch(id: SpiffeId): void {
-    if (!this.#closed && !this.#entries.has(formatSpiffeId(id))) this.#create(id, 'warmup')
+    if (this.#closed) return
+    const entry = this.#entries.get(formatSpiffeId(id))
+    if (entry === undefined) this.#create(id, 'warmup')
+    else if (entry.state.kind === 'unavailable') this.#retry(entry, 'warmup')
   }
 
   /** For an identity that no workload here has any more: waiters get an error, renewal ends. */
@@ -129,6 +143,7 @@ export class SvidManager {
       state: { kind: 'initializing' },
       waiters: new Set(),
       failures: 0,
+      failedAt: Number.NEGATIVE_INFINITY,
       busy: false,
       inFlight: undefined,
       cancelTimer: () => {},
@@ -136,6 +151,13 @@ export class SvidManager {
     this.#entries.set(entry.name, entry)
     this.#enqueue(entry, priority)
     return entry
+  }
+
+  /** Does not wait for the next attempt's time. Nothing to do when one waits for its turn or runs already. */
+  #retry(entry: Entry, priority: FetchPriority): void {
+    if (entry.busy) return
+    entry.state = { kind: 'initializing' }
+    this.#enqueue(entry, priority)
   }
 
   #drop(name: string, error: IdentityError): void {
@@ -198,6 +220,7 @@ export class SvidManager {
 
   #failed(entry: Entry, error: Error): void {
     entry.failures++
+    entry.failedAt = this.#clock.now()
     let delayMs = backoffMs(entry.failures, (this.#options.random ?? Math.random)())
     if (entry.state.kind === 'available' && this.#isValid(entry.state.svid)) {
       const leftMs = entry.state.svid.notAfter.getTime() - this.#clock.now()
@@ -277,5 +300,7 @@ function closedError(): IdentityError {
 const MAX_CONCURRENT_FETCHES = 8
 /** Twice the CA client's own limit: the guard for fetchers that have none. */
 const FETCH_TIMEOUT_MS = 60_000
+/** So long a failure is the answer to every call: a busy workload must not ask a CA that is down without pause. */
+const FRESH_FAILURE_MS = 5_000
 /** A certificate of under half a second must not become a busy loop. */
 const MIN_RENEWAL_DELAY_MS = 250
