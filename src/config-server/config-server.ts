@@ -11,19 +11,21 @@ import {
   TokenIssuer,
   watchCa,
 } from '../identity/index.ts'
-import { DeltaServer, meshResources, ResourceCache, type Source } from '../xds/index.ts'
+import { DeltaServer, ResourceCache, type Source } from '../xds/index.ts'
 import { FolderSource } from '../xds/kubernetes/index.ts'
 import { caStatus } from './ca-status.ts'
 import { ConfigServerError } from './errors.ts'
 import { openGrpcListener } from './grpc-listener.ts'
 import { IdentityGuard } from './identity-guard.ts'
 import type { ListenAddress } from './listen.ts'
+import { MeshPublisher } from './mesh-publisher.ts'
+import { createConfigServerMetrics } from './metrics.ts'
 import { serverNames } from './server-names.ts'
 import { type ConfigServerStatus, openStatusListener } from './status-listener.ts'
 
 export interface ConfigServerOptions {
-  /** A folder of Kubernetes YAML. */
-  readonly configDir: string
+  /** A folder of Kubernetes YAML, or several that are read as one. */
+  readonly configDir: string | readonly string[]
   /** CA files in the layout of Istio's `cacerts` and the token key; made if absent. */
   readonly certsDir: string
   /** For xDS and CA over TLS. */
@@ -67,9 +69,11 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
   const issuer = await TokenIssuer.loadOrCreate(join(certsDir, 'token-key.pem'), { trustDomain })
   const guard = new IdentityGuard(clusterId)
   const cache = new ResourceCache()
-  const source = await startSource({ ...options, clusterId, trustDomain, log }, cache, guard)
+  const publisher = new MeshPublisher({ cache, guard, log })
+  const source = await startSource({ ...options, clusterId, trustDomain, log }, publisher)
   const authenticate = async (headers: Headers) => issuer.verify(bearerToken(headers))
-  const ads = new DeltaServer({ cache, authenticate, log })
+  const metrics = createConfigServerMetrics({ proxies: () => ads.status() })
+  const ads: DeltaServer = new DeltaServer({ cache, authenticate, log, metrics: metrics.xds })
   const caService = caRoutes({
     ca,
     authenticate,
@@ -91,7 +95,8 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
     const listener = await openGrpcListener({ ca, names, routes, authenticate, listen: options.listen, log })
     closing.unshift(() => listener.close())
     const { statusListen } = options
-    const statusListener = statusListen && (await openStatusListener(statusListen, status))
+    const statusListener =
+      statusListen && (await openStatusListener(statusListen, { status, metrics: metrics.exposition }))
     if (statusListener !== undefined) closing.unshift(() => statusListener.close())
     const statusAddress = statusListener?.address
     const close = () => closeAll(closing)
@@ -120,24 +125,20 @@ function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): Omit<
 
 async function startSource(
   options: ConfigServerOptions & { clusterId: string; trustDomain: string; log: IdentityLog },
-  cache: ResourceCache,
-  guard: IdentityGuard,
+  publisher: MeshPublisher,
 ): Promise<Source> {
-  const { configDir, clusterId, trustDomain, log } = options
+  const { clusterId, trustDomain, log } = options
+  const directories = [options.configDir].flat()
   const dryRunPolicies = options.dryRunPolicies ?? false
-  const source = new FolderSource({ directory: configDir, clusterId, trustDomain, dryRunPolicies, log })
+  const source = new FolderSource({ directories, clusterId, trustDomain, dryRunPolicies, log })
   try {
-    await source.start((mesh) => {
-      // First the right to a certificate, then the news that makes a proxy ask for it.
-      guard.replace(mesh.workloads)
-      cache.replace(meshResources(mesh))
-    })
+    await source.start((mesh) => publisher.publish(mesh))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ConfigServerError('config-unreadable', `cannot read the folder ${configDir}: ${reason}`, {
-      cause,
-    })
+    const message = `cannot read the folder ${directories.join(', ')}: ${reason}`
+    throw new ConfigServerError('config-unreadable', message, { cause })
   }
+  await publisher.idle()
   return source
 }
 

@@ -4,9 +4,10 @@ import {
   type Http2Session,
   type ServerHttp2Session,
 } from 'node:http2'
-import type { ConnectRouter } from '@connectrpc/connect'
+import { type ConnectRouter, createContextValues } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { type CertificateAuthority, type Clock, type IdentityLog, systemClock } from '../identity/index.ts'
+import { peerAddress } from '../xds/index.ts'
 import { type ListenAddress, listen } from './listen.ts'
 import type { ServerNames } from './server-names.ts'
 
@@ -68,6 +69,7 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
     routes: options.routes,
     readMaxBytes: MAX_REQUEST_BYTES,
     shutdownSignal: stopping.signal,
+    contextValues: ({ socket }) => createContextValues().set(peerAddress, socket.remoteAddress ?? ''),
   })
   const admit = strangerGate(options)
   const server = createSecureServer(

@@ -4,9 +4,11 @@ import {
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import type { DeltaServerMetrics } from './delta-metrics.ts'
 import { DeltaSession, type SubscriptionStatus } from './delta-session.ts'
 import { silentLog, type XdsLog } from './log.ts'
 import type { ProvenCaller } from './node-rules.ts'
+import { peerAddress } from './peer-address.ts'
 import type { ResourceCache } from './resource-cache.ts'
 import { Wakeup } from './wakeup.ts'
 
@@ -15,6 +17,7 @@ export interface DeltaServerOptions {
   /** Who calls, by the request's headers. What it throws becomes UNAUTHENTICATED. */
   readonly authenticate: (headers: Headers) => Promise<ProvenCaller> | ProvenCaller
   readonly log?: XdsLog
+  readonly metrics?: DeltaServerMetrics
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number
   /** A client that leaves a response unanswered gets changes again after this long, milliseconds. Default 30,000. */
@@ -26,6 +29,8 @@ export interface ConnectedProxy {
   /** Empty until its first request. */
   readonly nodeId: string
   readonly version: string
+  /** Where it comes from; empty if the listener does not say. */
+  readonly address: string
   readonly caller: ProvenCaller
   readonly connectedAt: number
   readonly types: readonly SubscriptionStatus[]
@@ -65,9 +70,10 @@ export class DeltaServer {
 
   /** Every open stream, oldest first. */
   status(): readonly ConnectedProxy[] {
-    return [...this.#streams].map(({ session, caller, connectedAt }) => ({
+    return [...this.#streams].map(({ session, address, caller, connectedAt }) => ({
       nodeId: session.node?.id ?? '',
       version: session.node?.version ?? '',
+      address,
       caller,
       connectedAt,
       types: session.status(),
@@ -80,14 +86,21 @@ export class DeltaServer {
   ): AsyncGenerator<DeltaDiscoveryResponse> {
     const stream = await this.#open(context)
     const wakeup = new Wakeup()
-    const unsubscribe = this.#options.cache.subscribe(() => wakeup.wake())
+    const unsubscribe = this.#options.cache.subscribe(() => {
+      stream.lacksSince ??= this.#options.cache.changedAt
+      wakeup.wake()
+    })
     // Read beside the answering: an acknowledgement must be heard while a large response is on its way.
     const reading = readAll(requests, stream, wakeup)
     try {
       while (!context.signal.aborted) {
+        const began = performance.now()
         const response = stream.session.next()
-        if (response !== undefined) yield response
-        else if (stream.end !== undefined) break
+        if (response !== undefined) {
+          // Resumed when the connection has taken it: a slow client is asked nothing more of meanwhile.
+          yield response
+          this.#pushed(stream, response.typeUrl, began)
+        } else if (stream.end !== undefined) break
         else await wakeup.wait(context.signal, this.#waitMs(stream))
         this.#checkProof(stream)
       }
@@ -99,6 +112,15 @@ export class DeltaServer {
       // It ends with the stream; its outcome is in `stream.end`.
       void reading
     }
+  }
+
+  #pushed(stream: OpenStream, typeUrl: string, began: number): void {
+    const { metrics } = this.#options
+    const now = performance.now()
+    metrics?.pushed?.(typeUrl, (now - began) / 1000)
+    if (stream.lacksSince === undefined || !stream.session.upToDate) return
+    metrics?.converged?.((now - stream.lacksSince) / 1000)
+    stream.lacksSince = undefined
   }
 
   #waitMs({ session, caller }: OpenStream): number | undefined {
@@ -139,8 +161,16 @@ export class DeltaServer {
       log: this.#log,
       now: this.#now,
       ackPatienceMs: this.#options.ackPatienceMs ?? ACK_PATIENCE_MS,
+      metrics: this.#options.metrics ?? {},
     })
-    const stream: OpenStream = { session, caller, connectedAt: this.#now(), end: undefined }
+    const stream: OpenStream = {
+      session,
+      address: context.values.get(peerAddress),
+      caller,
+      connectedAt: this.#now(),
+      lacksSince: undefined,
+      end: undefined,
+    }
     this.#streams.add(stream)
     return stream
   }
@@ -173,8 +203,11 @@ function callerKey({ id, node }: ProvenCaller): string {
 
 interface OpenStream {
   readonly session: DeltaSession
+  readonly address: string
   readonly caller: ProvenCaller
   readonly connectedAt: number
+  /** When the first change became known that the client has not been sent, by `performance.now()`. */
+  lacksSince: number | undefined
   /** Set when the client will send no more: it closed its side, or it is refused. */
   end: { readonly error: unknown } | undefined
 }

@@ -5,6 +5,7 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import type { DeltaServerMetrics } from './delta-metrics.ts'
 import { type DeltaAnswer, DeltaSubscription, MAX_SUBSCRIBED_NAMES } from './delta-subscription.ts'
 import type { XdsLog } from './log.ts'
 import { checkNodeIdentity, type ProvenCaller, type ProxyNode, parseNode } from './node-rules.ts'
@@ -23,6 +24,11 @@ export interface SubscriptionStatus {
   readonly lastAckAt: number | undefined
   readonly nacks: number
   readonly lastNack: { readonly at: number; readonly reason: string } | undefined
+  /** Of the last response, and of the last that was accepted as a whole; empty for none. */
+  readonly lastNonce: string
+  readonly ackedNonce: string
+  /** Whether there is nothing that it should have and was not sent. */
+  readonly upToDate: boolean
   /** Whether the last response is still unanswered. */
   readonly awaitingAck: boolean
 }
@@ -34,6 +40,7 @@ export interface SessionOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly ackPatienceMs: number
+  readonly metrics?: DeltaServerMetrics
 }
 
 /**
@@ -130,6 +137,11 @@ export class DeltaSession {
     return ahead.length === 0 ? undefined : Math.min(...ahead)
   }
 
+  /** Whether the client has been sent all that it should have. */
+  get upToDate(): boolean {
+    return [...this.#types.values()].every(isUpToDate)
+  }
+
   status(): readonly SubscriptionStatus[] {
     return [...this.#types].map(([typeUrl, state]) => ({
       typeUrl,
@@ -141,6 +153,9 @@ export class DeltaSession {
       lastAckAt: state.lastAckAt,
       nacks: state.nacks,
       lastNack: state.lastNack,
+      lastNonce: state.lastNonce,
+      ackedNonce: state.ackedNonce,
+      upToDate: isUpToDate(state),
       awaitingAck: state.awaitingNonce !== '',
     }))
   }
@@ -197,11 +212,13 @@ export class DeltaSession {
     if (errorDetail === undefined) {
       state.acks++
       state.lastAckAt = at
+      state.ackedNonce = state.lastNonce
       this.#options.log.debug({ node: this.#node?.id, typeUrl, nonce: state.lastNonce }, 'xds ACK')
       return
     }
     const reason = errorDetail.message.slice(0, MAX_REASON_CHARS)
     state.nacks++
+    this.#options.metrics?.rejected?.(typeUrl)
     state.lastNack = { at, reason }
     this.#options.log.warn({ node: this.#node?.id, typeUrl, nonce: state.lastNonce, reason }, 'xds NACK')
   }
@@ -258,6 +275,7 @@ interface TypeState {
   readonly table: ResourceTable
   readonly subscription: DeltaSubscription
   lastNonce: string
+  ackedNonce: string
   /** Of the response that the client has not answered yet; empty for none. */
   awaitingNonce: string
   responses: number
@@ -268,12 +286,17 @@ interface TypeState {
   lastNack: { readonly at: number; readonly reason: string } | undefined
 }
 
+function isUpToDate({ subscription, table }: TypeState): boolean {
+  return !subscription.isBehind(table) && !subscription.withholds
+}
+
 function newTypeState(typeUrl: string, table: ResourceTable, subscription: DeltaSubscription): TypeState {
   return {
     typeUrl,
     table,
     subscription,
     lastNonce: '',
+    ackedNonce: '',
     awaitingNonce: '',
     responses: 0,
     lastSentAt: undefined,
