@@ -13,11 +13,19 @@ export function labCommand(): Command {
   return new Command('lab')
     .description('run an ambient mesh on this machine: nodes and pods are network namespaces')
     .enablePositionalOptions()
+    .argument(
+      '[example...]',
+      'examples to run instead: folders like examples/policies/03-allow-namespace, or their names',
+    )
     .option('--once', 'end after the connections; exit status 0 only if each came out as expected')
     .option('--json', 'print the connections as JSON; progress goes to standard error')
     .option('--config <folder>', 'Kubernetes YAML to run instead of labs/coexistence')
     .option('--svid-ttl <duration>', 'lifetime of workload certificates', '24h')
-    .action(runLab)
+    .action(function (this: Command, examples: readonly string[], flags: LabFlags) {
+      if (examples.length > 0 && flags.config !== undefined)
+        this.error('error: --config and examples exclude each other: an example says which mesh it runs in')
+      return runLab(examples, flags)
+    })
     .addCommand(execCommand())
     .addCommand(getCommand())
 }
@@ -50,13 +58,13 @@ function getCommand(): Command {
  * Imports wait until here: every process of the mesh loads this file, and what
  * the lab is made of would be a third of its start.
  */
-async function runLab(flags: LabFlags): Promise<void> {
+async function runLab(examples: readonly string[], flags: LabFlags): Promise<void> {
   const { runInSandbox, sandboxEnvironment } = await import('../lab/sandbox.ts')
   const environment = sandboxEnvironment()
   if (environment !== undefined) {
     const { runInside } = await import('../lab/inside.ts')
     try {
-      process.exitCode = await runInside(environment, toCall(flags))
+      process.exitCode = await runInside(environment, toCall(examples, flags))
     } catch (error) {
       process.stderr.write(`ztunnel lab: ${error instanceof Error ? error.message : String(error)}\n`)
       process.exitCode = 1
@@ -66,11 +74,12 @@ async function runLab(flags: LabFlags): Promise<void> {
   }
   const { ensurePrerequisites } = await import('../lab/prerequisites.ts')
   await ensurePrerequisites({ onProgress: (message) => void process.stderr.write(`${message}\n`) })
-  process.exitCode = await runInSandbox({ argv: toArguments(flags) })
+  process.exitCode = await runInSandbox({ argv: toArguments(examples, flags) })
 }
 
-function toCall({ once, json, config, svidTtl }: LabFlags): LabCall {
+function toCall(examples: readonly string[], { once, json, config, svidTtl }: LabFlags): LabCall {
   return {
+    examples,
     once: once === true,
     json: json === true,
     ...(config === undefined ? {} : { manifests: config }),
@@ -78,11 +87,15 @@ function toCall({ once, json, config, svidTtl }: LabFlags): LabCall {
   }
 }
 
-function toArguments({ once, json, config, svidTtl }: LabFlags): readonly string[] {
+function toArguments(
+  examples: readonly string[],
+  { once, json, config, svidTtl }: LabFlags,
+): readonly string[] {
   return [
     ...(once === true ? ['--once'] : []),
     ...(json === true ? ['--json'] : []),
     ...(config === undefined ? [] : ['--config', config]),
     ...(svidTtl === undefined ? [] : ['--svid-ttl', svidTtl]),
+    ...examples,
   ]
 }

@@ -1,12 +1,16 @@
 import { type AccessRecord, parseAccessRecord } from './access-record.ts'
+import { parseVerdictRecord, type VerdictRecord } from './verdict-record.ts'
 
-/** The access logs of all proxies of a lab, in the order in which they were read. */
+/** The access logs of all proxies of a lab and their verdicts, in the order in which they were read. */
 export class AccessJournal {
   readonly #records: AccessRecord[] = []
+  readonly #verdicts: VerdictRecord[] = []
   readonly #watchers = new Set<(record: AccessRecord) => void>()
 
-  /** Takes one line of a proxy's log; lines that are no access-log lines are skipped. */
+  /** Takes one line of a proxy's log; lines that tell of no connection are skipped. */
   read(proxy: string, line: string): void {
+    const verdict = parseVerdictRecord(proxy, line)
+    if (verdict !== undefined) this.#verdicts.push(verdict)
     const record = parseAccessRecord(proxy, line)
     if (record === undefined) return
     this.#records.push(record)
@@ -20,6 +24,24 @@ export class AccessJournal {
   /** The records from a former `length` on. */
   since(position: number): readonly AccessRecord[] {
     return this.#records.slice(position)
+  }
+
+  /** Verdicts so far, of all proxies. */
+  get verdicts(): number {
+    return this.#verdicts.length
+  }
+
+  /**
+   * The verdicts on a connection, from a former count of `verdicts` on: those on earlier streams of the same tunnel
+   * have the same source. Complete once the access log has the connection's end.
+   */
+  verdictsOf(
+    { proxy, source }: Pick<AccessRecord, 'proxy' | 'source'>,
+    position: number,
+  ): readonly VerdictRecord[] {
+    return this.#verdicts
+      .slice(position)
+      .filter((verdict) => verdict.proxy === proxy && verdict.source === source)
   }
 
   /** Told of every record from now on; returns what ends it. */

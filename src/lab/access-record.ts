@@ -1,3 +1,5 @@
+import { parseJson, text } from './log-line.ts'
+
 /** One line of a proxy's access log, as far as the lab reads it. */
 export interface AccessRecord {
   /** Who wrote it: `ztunnel@node-a`, `sidecar@bar/httpbin`. */
@@ -55,18 +57,4 @@ export function parseAccessRecord(proxy: string, line: string): AccessRecord | u
 function workload(fields: Readonly<Record<string, unknown>>, end: 'src' | 'dst'): string | undefined {
   const [namespace, name] = [text(fields, `${end}.namespace`), text(fields, `${end}.workload`)]
   return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`
-}
-
-function text(fields: Readonly<Record<string, unknown>>, name: string): string | undefined {
-  const value = fields[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-function parseJson(line: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
 }

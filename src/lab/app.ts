@@ -17,6 +17,11 @@ export function defaultManifests(): string {
   return fileURLToPath(new URL('../../labs/coexistence', import.meta.url))
 }
 
+/** The examples that come with the lab, `examples`; those about policies are in `policies` within it. */
+export function examplesFolder(): string {
+  return fileURLToPath(new URL('../../examples', import.meta.url))
+}
+
 /**
  * Where Node keeps compiled code (NODE_COMPILE_CACHE): it halves the start of
  * the lab's processes from the second time on. Beside the dependencies, so

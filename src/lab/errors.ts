@@ -3,6 +3,7 @@ export type LabErrorCode =
   | 'missing-tool'
   | 'kernel-forbids'
   | 'bad-manifest'
+  | 'bad-example'
   | 'command-failed'
   | 'not-ready'
   | 'unknown-namespace'

@@ -6,13 +6,12 @@ import { join } from 'node:path'
 import { runCommand } from './command.ts'
 import { LabError } from './errors.ts'
 import { type LabOptions, type MeshLab, startLab } from './mesh-lab.ts'
-import type { Observation } from './observation.ts'
+import { exampleConnections, ownConnections } from './plan.ts'
 import { Progress } from './progress.ts'
 import { rejection } from './rejection.ts'
-import { formatGuide, formatOutcome, formatRecord, toJson } from './report.ts'
-import { runScenarios } from './run-scenarios.ts'
+import { formatGuide, formatRecord } from './report.ts'
+import { EXAMPLE_FOLDER } from './run-examples.ts'
 import { LIFELINE_FD, SANDBOX_VARIABLE, type SandboxEnvironment } from './sandbox.ts'
-import { scenariosFor } from './scenario.ts'
 import { type Palette, paletteFor } from './terminal.ts'
 
 /** How `ztunnel lab` was called. */
@@ -20,6 +19,8 @@ export interface LabCall extends Pick<LabOptions, 'manifests' | 'svidTtl'> {
   /** End after the connections, with an exit status. */
   readonly once: boolean
   readonly json: boolean
+  /** Examples to run, folders or names, in place of the lab's own connections. */
+  readonly examples: readonly string[]
 }
 
 /** Title of the inner process, by which `ztunnel lab exec` finds it; the lab's folder follows. */
@@ -57,8 +58,9 @@ async function run(
   const palette = paletteFor({ isTTY: process.stdout.isTTY === true, noColor: process.env['NO_COLOR'] })
   const progress = new Progress(call.json ? process.stderr : process.stdout, palette)
   const began = performance.now()
+  const plan = call.examples.length === 0 ? ownConnections(call) : await exampleConnections(call)
   const lab = await startLab({
-    ...(call.manifests === undefined ? {} : { manifests: call.manifests }),
+    ...plan.options,
     ...(call.svidTtl === undefined ? {} : { svidTtl: call.svidTtl }),
     folders: { visible: folder, secret: SECRET_FOLDER },
     onProgress: (event) => progress.show(event),
@@ -66,16 +68,13 @@ async function run(
   })
   const startMilliseconds = performance.now() - began
   try {
-    const making = runScenarios(lab, scenariosFor(lab.topology), ({ scenario }) =>
-      progress.connection(scenario),
-    )
-    const observations = await Promise.race([making, rejection(stopped)])
+    const making = plan.make(lab, (scenario) => progress.connection(scenario), stopped)
+    const result = await Promise.race([making, rejection(stopped)])
     progress.done(performance.now() - began)
-    if (call.json)
-      print(process.stdout, [JSON.stringify(toJson(observations, startMilliseconds), undefined, 2)])
-    else print(process.stdout, formatOutcome(observations, palette, process.stdout.columns))
+    if (call.json) print(process.stdout, [JSON.stringify(result.toJson(startMilliseconds), undefined, 2)])
+    else print(process.stdout, result.lines(palette, process.stdout.columns))
     if (!call.once) await stayUp(lab, call, palette, hostPid, stopped)
-    return statusOf(observations)
+    return result.asExpected ? 0 : 1
   } finally {
     // With a process namespace the kernel does the same the moment that this process ends, and faster.
     if (!ownsProcesses) await lab.close()
@@ -92,7 +91,8 @@ async function stayUp(
 ): Promise<void> {
   const out = call.json ? process.stderr : process.stdout
   const up = 'The mesh is up. Your connections show here; Ctrl-C ends it and removes everything.'
-  print(out, ['', ...formatGuide(lab, hostPid, palette), '', palette.bold(up)])
+  const policies = call.examples.length === 0 ? undefined : `${EXAMPLE_FOLDER}/*.yaml`
+  print(out, ['', ...formatGuide(lab, hostPid, palette, policies), '', palette.bold(up)])
   const stop = lab.journal.watch((record) => print(out, [formatRecord(record, palette)]))
   for (const component of lab.components) {
     void component.exited.then(() =>
@@ -141,10 +141,6 @@ function watchLifeline(): AbortSignal {
 
 function print(output: NodeJS.WritableStream, lines: readonly string[]): void {
   output.write(`${lines.join('\n')}\n`)
-}
-
-function statusOf(observations: readonly Observation[]): number {
-  return observations.every(({ problems }) => problems.length === 0) ? 0 : 1
 }
 
 /** On the private /run, so that keys and tokens are never on a disk. */

@@ -35,6 +35,8 @@ export interface LabOptions {
   readonly svidTtl?: string
   /** Added to the environment of every proxy. */
   readonly proxyEnv?: Readonly<Record<string, string>>
+  /** Have policies marked `istio.io/dry-run` evaluated and logged, as `config-server --dry-run-policies` does. Default false. */
+  readonly dryRunPolicies?: boolean
   /** Switch IPv6 off in every namespace (`net.ipv6.conf.*.disable_ipv6`), as many machines have it. Default false. */
   readonly ipv6Disabled?: boolean
   readonly onProgress?: (progress: LabProgress) => void
@@ -85,6 +87,7 @@ export async function startLab(options: LabOptions = {}): Promise<MeshLab> {
     journal: new AccessJournal(),
     svidTtl: options.svidTtl ?? '24h',
     proxyEnv: options.proxyEnv ?? {},
+    dryRunPolicies: options.dryRunPolicies ?? false,
   }
   const lab = new MeshLab(setting, own)
   try {

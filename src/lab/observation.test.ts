@@ -108,6 +108,63 @@ t.test('denied is what the inbound proxy says, not what the client suffers', asy
   t.equal(observe({ ...evidence, report, records: [outbound] }).verdict, 'failed')
 })
 
+t.test('a refusal must be the policies, for the reason that was expected', async (t) => {
+  const refused = (policy: string | undefined, wire: 'HBONE' | 'plain'): Scenario => ({
+    ...scenario,
+    expected: { ...scenario.expected, verdict: 'denied', policy, wire },
+  })
+  const report = { ok: false, error: 'socket hang up', milliseconds: 1 }
+  const told: AccessRecord = { ...outbound, error: 'http status: 401 Unauthorized' }
+  const noneAllowed: AccessRecord = {
+    ...inbound,
+    policy: undefined,
+    error: 'connection closed due to policy rejection: allow policies exist, but none allowed',
+  }
+  const problems = (changed: Partial<Evidence>): string =>
+    observe({ ...evidence, report, scenario: refused(undefined, 'HBONE'), ...changed }).problems.join('; ')
+  t.equal(problems({ records: [told, noneAllowed] }), '')
+  t.match(problems({ records: [outbound, noneAllowed] }), /status of the tunnel: expected 401, got none/)
+  t.match(
+    problems({ records: [told, noneAllowed], scenario: refused('bar-1/deny', 'HBONE') }),
+    /refusal: expected "explicitly denied by: bar-1\/deny", got .*none allowed/,
+  )
+  t.match(problems({ records: [told] }), /verdict: expected denied, got failed.*refusal: .* got none/)
+})
+
+t.test('a refusal in plaintext may come before the first byte, an answer may not', async (t) => {
+  const wire = { protocol: 'nothing', markerSeen: false, tls: false, packets: 0, flows: [] } as const
+  const expected = { ...scenario.expected, wire: 'plain' } as const
+  const wireProblems = (verdict: 'allowed' | 'denied') =>
+    observe({
+      ...evidence,
+      wire,
+      scenario: { ...scenario, expected: { ...expected, verdict } },
+    }).problems.filter((problem) => /wire/.test(problem))
+  t.same(wireProblems('denied'), [])
+  t.not(wireProblems('allowed').length, 0)
+})
+
+t.test('dry-run policies that matched are compared where they are looked for', async (t) => {
+  const line = { proxy: 'ztunnel@node-b', source: inbound.source }
+  const verdicts = [
+    { ...line, message: 'dry-run: deny policy match', policy: 'bar-1/try' },
+    { ...line, message: 'dry-run: no allow policies match', policy: undefined },
+    { ...line, message: 'allow policy match', policy: 'bar-1/p' },
+  ]
+  const problems = (dryRun: readonly string[] | undefined) =>
+    observe({
+      ...evidence,
+      verdicts,
+      scenario: {
+        ...scenario,
+        expected: { ...scenario.expected, ...(dryRun === undefined ? {} : { dryRun }) },
+      },
+    }).problems
+  t.same(problems(undefined), [])
+  t.same(problems(['bar-1/try']), [])
+  t.same(problems([]), ['dry-run policies: expected none, got bar-1/try'])
+})
+
 t.test('a connection is told from others that end at the same time', async (t) => {
   const { report } = evidence
   const foreign: AccessRecord = { ...outbound, source: '10.244.1.10:40001', traceId: 't2' }

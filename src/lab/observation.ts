@@ -1,6 +1,7 @@
 import type { AccessRecord } from './access-record.ts'
 import type { ClientReport } from './client.ts'
 import type { Expectation, Scenario } from './scenario.ts'
+import type { VerdictRecord } from './verdict-record.ts'
 import type { WireEvidence } from './wire-observer.ts'
 
 /** What became of a connection: client, proxies and wire each say what they saw. */
@@ -17,6 +18,8 @@ export interface Observation {
   readonly client: string | undefined
   /** Identity that the server's side proved, as the client's side logged it. */
   readonly server: string | undefined
+  /** Dry-run policies that matched, as the server's side logged them. */
+  readonly dryRun: readonly string[]
   readonly bytesSent: number
   readonly bytesReceived: number
   readonly milliseconds: number
@@ -32,6 +35,8 @@ export interface Evidence {
   readonly dialled: string
   readonly report: ClientReport
   readonly records: readonly AccessRecord[]
+  /** Of the server's proxy on this connection; none unless it was told to log them. */
+  readonly verdicts?: readonly VerdictRecord[]
   readonly wire: WireEvidence
 }
 
@@ -49,9 +54,14 @@ export function observe(evidence: Evidence): Observation {
     // Each side's word about the other: that is what was proven.
     client: inbound?.sourceIdentity,
     server: outbound?.destinationIdentity,
+    dryRun: dryRunOf(evidence.verdicts ?? []),
     ...bytesOf(outbound, inbound),
   }
-  const problems = [...differences(scenario.expected, observed), ...contentProblems(scenario, report)]
+  const problems = [
+    ...differences(scenario.expected, observed),
+    ...contentProblems(scenario, report),
+    ...refusalProblems(scenario.expected, inbound, outbound),
+  ]
   return { scenario, dialled, report, records, milliseconds: report.milliseconds, ...observed, problems }
 }
 
@@ -91,7 +101,7 @@ function bytesOf(
 
 function differences(
   expected: Expectation,
-  observed: Pick<Observation, 'verdict' | 'policy' | 'hops' | 'wire' | 'client' | 'server'>,
+  observed: Pick<Observation, 'verdict' | 'policy' | 'hops' | 'wire' | 'client' | 'server' | 'dryRun'>,
 ): readonly string[] {
   const problems: string[] = []
   const compare = (what: string, want: string | undefined, got: string | undefined): void => {
@@ -100,15 +110,19 @@ function differences(
   compare('verdict', expected.verdict, observed.verdict)
   compare('policy', expected.policy, observed.policy)
   compare('hops', expected.hops.join(', '), observed.hops.join(', '))
-  compare('wire', expected.wire, observed.wire.protocol)
+  // A refusal in plaintext may come before the client's first byte, and then nothing was sent that could be read.
+  const cutShort = expected.verdict === 'denied' && observed.wire.protocol === 'nothing'
+  if (!(expected.wire === 'plain' && cutShort)) compare('wire', expected.wire, observed.wire.protocol)
   compare('identity of the client', expected.client, observed.client)
   // A server that refuses has proven itself all the same.
   compare('identity of the server', expected.server, observed.server)
+  if (expected.dryRun !== undefined)
+    compare('dry-run policies', listed(expected.dryRun), listed(observed.dryRun))
   if (expected.wire === 'HBONE' && observed.wire.markerSeen)
     problems.push('the marker was readable on the wire')
   if (expected.wire === 'HBONE' && !observed.wire.tls)
     problems.push('no TLS handshake was seen before the tunnel')
-  if (expected.wire === 'plain' && !observed.wire.markerSeen)
+  if (expected.wire === 'plain' && !observed.wire.markerSeen && !cutShort)
     problems.push('the marker was not seen on the wire')
   return problems
 }
@@ -127,6 +141,35 @@ function contentProblems({ expected, traffic }: Scenario, report: ClientReport):
   return problems
 }
 
+/** Who refused, and why, must be the policies: a client fails in the same way when its server is gone. */
+function refusalProblems(
+  { verdict, policy, wire }: Expectation,
+  inbound: AccessRecord | undefined,
+  outbound: AccessRecord | undefined,
+): readonly string[] {
+  if (verdict !== 'denied') return []
+  const problems: string[] = []
+  const reason =
+    policy === undefined ? 'allow policies exist, but none allowed' : `explicitly denied by: ${policy}`
+  if (inbound?.error?.includes(reason) !== true)
+    problems.push(`refusal: expected "${reason}", got ${inbound?.error ?? 'none'}`)
+  if (wire === 'HBONE' && outbound?.error?.includes('401') !== true)
+    problems.push(`status of the tunnel: expected 401, got ${outbound?.error ?? 'none'}`)
+  return problems
+}
+
+function dryRunOf(verdicts: readonly VerdictRecord[]): readonly string[] {
+  return verdicts.flatMap(({ message, policy }) =>
+    policy !== undefined && DRY_RUN_MATCH.test(message) ? [policy] : [],
+  )
+}
+
+function listed(names: readonly string[]): string | undefined {
+  return names.length === 0 ? undefined : names.toSorted().join(', ')
+}
+
 function addressOf(endpoint: string): string {
   return endpoint.slice(0, endpoint.lastIndexOf(':'))
 }
+
+const DRY_RUN_MATCH = /^dry-run: (?:allow|deny) policy match$/

@@ -17,6 +17,8 @@ export interface LabSetting {
   readonly svidTtl: string
   /** Added to the environment of every proxy, e.g. `{ RUST_LOG: 'debug' }`. */
   readonly proxyEnv: Readonly<Record<string, string>>
+  /** Of the config server: send dry-run policies. */
+  readonly dryRunPolicies: boolean
 }
 
 /** A process and what to wait for before it counts as started. */
@@ -41,6 +43,7 @@ export function startConfigServer(setting: LabSetting): Started {
     ...argv,
     ...listen,
     ...['--ip', address, '--svid-ttl', setting.svidTtl],
+    ...(setting.dryRunPolicies ? ['--dry-run-policies'] : []),
   ])
   return {
     component,

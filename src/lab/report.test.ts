@@ -35,6 +35,7 @@ const observation: Observation = {
   wire: { protocol: 'HBONE', markerSeen: false, tls: true, packets: 9, flows: [] },
   client: scenario.expected.client,
   server: scenario.expected.server,
+  dryRun: [],
   bytesSent: 131,
   bytesReceived: 424,
   milliseconds: 27.3,

@@ -3,6 +3,7 @@ import type { AccessRecord } from './access-record.ts'
 import type { MeshLab } from './mesh-lab.ts'
 import type { Observation } from './observation.ts'
 import { alignColumns, formatBytes, formatMilliseconds, type Palette } from './terminal.ts'
+import type { LabPod } from './topology.ts'
 
 /** One connection as `--json` prints it. */
 export interface ConnectionJson {
@@ -17,6 +18,7 @@ export interface ConnectionJson {
   readonly identities: { readonly client: string | null; readonly server: string | null }
   readonly verdict: Observation['verdict']
   readonly policy: string | null
+  readonly dryRun: readonly string[]
   readonly bytesSent: number
   readonly bytesReceived: number
   readonly milliseconds: number
@@ -87,19 +89,27 @@ export function toJson(observations: readonly Observation[], startMilliseconds: 
 }
 
 /** How to go on from here, for a lab that stays up. */
-export function formatGuide(lab: MeshLab, hostPid: number, palette: Palette): readonly string[] {
+export function formatGuide(
+  lab: MeshLab,
+  hostPid: number,
+  palette: Palette,
+  policies = 'authorization-policies.yaml',
+): readonly string[] {
   const { state } = lab
+  const client = lab.topology.pods.find(({ mode }) => mode === 'ambient') ?? lab.topology.pods[0]
+  const pod = client?.id ?? 'outside'
+  const url = urlOfServer(lab, client)
   const rows = [
-    ['send traffic', 'npx ztunnel lab exec foo/sleep -- curl -s http://httpbin.bar-1/'],
-    ['without curl', 'npx ztunnel lab get foo/sleep http://helloworld.bar-2/'],
+    ['send traffic', `npx ztunnel lab exec ${pod} -- curl -s ${url}`],
+    ['without curl', `npx ztunnel lab get ${pod} ${url}`],
     ['admin of a node', 'npx ztunnel lab exec node-a -- curl -s http://localhost:15000/config_dump'],
     ['metrics', 'npx ztunnel lab exec node-a -- curl -s http://localhost:15020/stats/prometheus'],
-    ['a shell in a pod', 'npx ztunnel lab exec foo/sleep -- sh'],
-    ['its rules', 'npx ztunnel lab exec foo/sleep -- iptables-save -t nat'],
+    ['a shell in a pod', `npx ztunnel lab exec ${pod} -- sh`],
+    ['its rules', `npx ztunnel lab exec ${pod} -- iptables-save -t nat`],
     ['the wire', 'npx ztunnel lab exec node-a -- tcpdump -ni eth0'],
-    ['change a policy', `edit ${state.config}/authorization-policies.yaml; it applies at once`],
+    ['change a policy', `edit ${state.config}/${policies}; it applies at once`],
     ['logs', `${state.logs}/`],
-    ['by hand', `nsenter ${enterFlags(hostPid)} ip netns exec foo.sleep sh`],
+    ['by hand', `nsenter ${enterFlags(hostPid)} ip netns exec ${client?.netns ?? 'outside'} sh`],
   ]
   const places = [...lab.topology.nodes.map(({ name }) => name), ...lab.topology.pods.map(({ id }) => id)]
   return [
@@ -125,6 +135,13 @@ export function formatRecord(record: AccessRecord, palette: Palette): string {
   return `${end} ${proxy} ${direction}  ${from} → ${to}  ${tunnel}  ${bytes}  ${record.duration}${by}${why}`
 }
 
+/** A service that the pod can ask: of another namespace if there is one. */
+function urlOfServer({ topology }: MeshLab, client: LabPod | undefined): string {
+  const { services, outside } = topology
+  const service = services.find(({ namespace }) => namespace !== client?.namespace) ?? services[0]
+  return `http://${service === undefined ? outside.name : `${service.name}.${service.namespace}`}/`
+}
+
 /** A user namespace maps the ordinary user to root and nobody else. */
 function enterFlags(hostPid: number): string {
   const mapped = /^\s*0\s+0\s/.test(readFileSync('/proc/self/uid_map', 'utf8'))
@@ -144,7 +161,10 @@ function cells(observation: Observation): readonly string[] {
     formatHops(observation),
     `${wire.protocol}${wire.markerSeen ? ', readable' : ''}`,
     formatIdentities(observation),
-    formatVerdict(observation),
+    formatVerdict({
+      ...observation,
+      judged: observation.records.some(({ direction }) => direction === 'inbound'),
+    }),
     `↑ ${formatBytes(observation.bytesSent)} ↓ ${formatBytes(observation.bytesReceived)}`,
     formatMilliseconds(milliseconds),
     scenario.title,
@@ -172,14 +192,19 @@ function shortIdentity(spiffeId: string | undefined): string {
   return match === null ? spiffeId : `${match[1]}/${match[2]}`
 }
 
-function formatVerdict({ verdict, policy, records }: Observation): string {
+/** A verdict with its reason; `judged` says whether a proxy of the mesh had a say. */
+export function formatVerdict({
+  verdict,
+  policy,
+  judged,
+}: Pick<Observation, 'verdict' | 'policy'> & { readonly judged: boolean }): string {
   if (policy !== undefined) return `${verdict} by ${policy}`
   if (verdict === 'denied') return 'denied, no ALLOW policy matched'
-  const judged = records.some(({ direction }) => direction === 'inbound')
   return judged && verdict === 'allowed' ? 'allowed, no policy applies' : verdict
 }
 
-function problemLines({ problems, records }: Observation, palette: Palette): readonly string[] {
+/** Below a connection's line: what is wrong with it, and what the proxies said. */
+export function problemLines({ problems, records }: Observation, palette: Palette): readonly string[] {
   if (problems.length === 0) return []
   const errors = records.flatMap(({ proxy, error }) =>
     error === undefined ? [] : [`${proxy} said: ${error}`],
@@ -187,7 +212,8 @@ function problemLines({ problems, records }: Observation, palette: Palette): rea
   return [...problems, ...errors].map((line) => palette.bad(`    ${line}`))
 }
 
-function toConnectionJson(observation: Observation): ConnectionJson {
+/** A connection as JSON; null where nothing was seen. */
+export function toConnectionJson(observation: Observation): ConnectionJson {
   const { scenario, problems, records } = observation
   return {
     id: scenario.id,
@@ -201,6 +227,7 @@ function toConnectionJson(observation: Observation): ConnectionJson {
     identities: { client: observation.client ?? null, server: observation.server ?? null },
     verdict: observation.verdict,
     policy: observation.policy ?? null,
+    dryRun: observation.dryRun,
     bytesSent: observation.bytesSent,
     bytesReceived: observation.bytesReceived,
     milliseconds: Math.round(observation.milliseconds),

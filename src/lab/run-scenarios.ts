@@ -1,8 +1,9 @@
 import type { ClientRequest } from './client.ts'
 import type { MeshLab } from './mesh-lab.ts'
+import { NodeObservers } from './node-observers.ts'
 import { type Observation, observe, recordsOf } from './observation.ts'
 import type { Scenario } from './scenario.ts'
-import { type WireEvidence, WireObserver, type WireQuestion } from './wire-observer.ts'
+import type { WireEvidence, WireObserver, WireQuestion } from './wire-observer.ts'
 
 /**
  * Makes the connections one after the other, so that what the proxies log and
@@ -13,24 +14,15 @@ export async function runScenarios(
   scenarios: readonly Scenario[],
   onObservation: (observation: Observation) => void = () => undefined,
 ): Promise<readonly Observation[]> {
-  const observers = new Map<string, WireObserver>()
-  // All from the start: the tunnels of early connections are used again by later ones.
-  for (const { name } of lab.topology.nodes)
-    observers.set(name, new WireObserver(lab.network.namespace(name)))
+  using observers = new NodeObservers(lab)
   const observations: Observation[] = []
-  try {
-    for (const scenario of scenarios) {
-      const { node } = clientOf(lab, scenario)
-      const observer = observers.get(node)
-      if (observer === undefined) continue
-      // Copying every packet of a large transfer to a reader would be most of its cost.
-      if (scenario.traffic.kind === 'download') closeOthers(observers, node)
-      const observation = await runScenario(lab, scenario, observer)
-      observations.push(observation)
-      onObservation(observation)
-    }
-  } finally {
-    for (const observer of observers.values()) observer[Symbol.dispose]()
+  for (const scenario of scenarios) {
+    const { node } = clientOf(lab, scenario)
+    // Copying every packet of a large transfer to a reader would be most of its cost.
+    if (scenario.traffic.kind === 'download') observers.closeAllBut(node)
+    const observation = await runScenario(lab, scenario, observers)
+    observations.push(observation)
+    onObservation(observation)
   }
   return observations
 }
@@ -39,8 +31,9 @@ export async function runScenarios(
 export async function runScenario(
   lab: MeshLab,
   scenario: Scenario,
-  observer: WireObserver,
+  observers: NodeObservers,
 ): Promise<Observation> {
+  const observer = observers.on(clientOf(lab, scenario).node)
   const { host, port } = lab.resolve(scenario.target)
   const serverAddress = addressOfTarget(lab, scenario)
   const request = requestOf(lab, scenario)
@@ -49,7 +42,7 @@ export async function runScenario(
     clientAddress: clientOf(lab, scenario).address,
     serverAddress,
   }
-  const position = lab.journal.length
+  const [position, verdicts] = [lab.journal.length, lab.journal.verdicts]
   observer.begin()
   const sample = scenario.traffic.kind === 'download' ? sampleWire(observer, question) : undefined
   const report = await lab.connect(scenario.from, request)
@@ -61,11 +54,14 @@ export async function runScenario(
     (all) => recordsOf(all, report, ends).length >= hops,
     LOG_TIMEOUT_MS,
   )
+  const own = recordsOf(records, report, ends)
+  const inbound = own.find(({ direction }) => direction === 'inbound')
   return observe({
     scenario,
     dialled: `${host}:${port}`,
     report,
-    records: recordsOf(records, report, ends),
+    records: own,
+    verdicts: inbound === undefined ? [] : lab.journal.verdictsOf(inbound, verdicts),
     wire,
   })
 }
@@ -98,10 +94,6 @@ function clientOf(lab: MeshLab, { from }: Scenario): { node: string; address: st
 
 function addressOfTarget(lab: MeshLab, { target }: Scenario): string {
   return lab.topology.pods.find(({ id }) => id === target.to)?.address ?? lab.topology.outside.address
-}
-
-function closeOthers(observers: ReadonlyMap<string, WireObserver>, node: string): void {
-  for (const [name, observer] of observers) if (name !== node) observer[Symbol.dispose]()
 }
 
 /** After the client has ended, its proxies log within milliseconds; a line that comes later is a finding. */

@@ -31,6 +31,8 @@ export interface Expectation {
   /** SPIFFE ids that the sides prove to each other; undefined where nothing is proven. */
   readonly client: string | undefined
   readonly server: string | undefined
+  /** `namespace/name` of the dry-run policies that would have matched; left out where nobody looks for them. */
+  readonly dryRun?: readonly string[]
 }
 
 const GIBIBYTE = 1024 ** 3
@@ -123,9 +125,10 @@ export const COEXISTENCE: readonly Scenario[] = [
   },
 ]
 
-/** Those whose pods exist: all of them, unless the lab runs someone's own manifests. */
-export function scenariosFor({ pods, services, outside }: Topology): readonly Scenario[] {
-  return COEXISTENCE.filter(({ from, target }) => {
+/** Those whose pods and policies exist: all of them, unless the lab runs someone's own manifests. */
+export function scenariosFor({ pods, services, policies, outside }: Topology): readonly Scenario[] {
+  return COEXISTENCE.filter(({ from, target, expected }) => {
+    if (expected.policy !== undefined && !policies.includes(expected.policy)) return false
     const clientIsThere = pods.some(({ id }) => id === from)
     if (target.to === outside.name) return clientIsThere
     const podIsThere = pods.some(({ id, ports }) => id === target.to && ports[target.port] !== undefined)

@@ -67,6 +67,8 @@ export interface Topology {
   readonly nodes: readonly LabNode[]
   readonly pods: readonly LabPod[]
   readonly services: readonly LabService[]
+  /** AuthorizationPolicies by `namespace/name`. */
+  readonly policies: readonly string[]
   readonly controlPlane: LabHost
   readonly outside: LabHost
   /** Some pod has an IPv6 address: every machine then has one too. */
@@ -114,6 +116,7 @@ export async function loadTopology(manifests: string): Promise<Topology> {
     nodes: NODES,
     pods,
     services: servicesOf(objects),
+    policies: [...objects.authorizationPolicies.keys()],
     controlPlane: CONTROL_PLANE,
     outside: OUTSIDE,
     dualStack: pods.some(({ addresses }) => addresses.some(isIPv6)),
