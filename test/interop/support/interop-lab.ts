@@ -44,9 +44,11 @@ export class InteropLab {
     return this.mesh.network.namespace(namespaceOf(this.mesh.topology, pod))
   }
 
-  /** A pod's address, of the family asked for. */
+  /** Address of a pod, or of the host `outside`, of the family asked for. */
   address(pod: string, family: 4 | 6 = 4): string {
-    const addresses = this.mesh.topology.pods.find(({ id }) => id === pod)?.addresses ?? []
+    const { outside, pods } = this.mesh.topology
+    const own = pods.find(({ id }) => id === pod)?.addresses ?? []
+    const addresses = pod === outside.name ? [outside.address, outside.ipv6] : own
     const address = addresses.find((candidate) => isIP(candidate) === family)
     if (address === undefined) throw new Error(`${pod} has no IPv${family} address`)
     return address
