@@ -5,13 +5,13 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ListenAddress } from '../config-server/index.ts'
 import type { IdentityLog } from '../identity/index.ts'
 // Not from its index, which loads the certificate library: every command starts from one program.
-import { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS } from '../identity/svid-ttl.ts'
+import { DEFAULT_TTL_SECONDS } from '../identity/svid-ttl.ts'
 import { formatHostPort } from '../mesh/addresses.ts'
 import type { Logger } from '../telemetry/index.ts'
-import { parseSeconds } from './duration.ts'
+import { parseSvidTtl } from './duration.ts'
 
 interface Options {
-  readonly config: string
+  readonly config: readonly string[]
   readonly certs: string
   readonly listen: ListenAddress
   readonly status: ListenAddress
@@ -29,7 +29,7 @@ export function configServerCommand(): Command {
     .description(
       "serve a folder of Kubernetes YAML over Istio's xDS, and sign certificates: in istiod's place",
     )
-    .requiredOption('--config <dir>', 'the folder of YAML; watched')
+    .requiredOption('--config <dir>', 'a folder of YAML, watched; several times for several folders', collect)
     .requiredOption('--certs <dir>', "the CA, in the layout of Istio's cacerts; made if there is none")
     .addOption(addressOption('--listen <host:port>', 'xDS and CA, TLS', { host: '0.0.0.0', port: 15012 }))
     .addOption(
@@ -45,7 +45,7 @@ export function configServerCommand(): Command {
     .option(
       '--svid-ttl <duration>',
       'lifetime of certificates by default: 90s, 30m, 24h',
-      parseTtl,
+      parseSvidTtl,
       DEFAULT_TTL_SECONDS,
     )
     .option('--dry-run-policies', 'send policies marked istio.io/dry-run, to be logged only', false)
@@ -119,14 +119,11 @@ function parseAddress(text: string): ListenAddress {
   return { host, port }
 }
 
-function collectIps(text: string, earlier: readonly string[]): readonly string[] {
-  if (isIP(text) === 0) throw new InvalidArgumentError('it must be an IP address')
+function collect(text: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, text]
 }
 
-/** Seconds. */
-function parseTtl(text: string): number {
-  const seconds = parseSeconds(text)
-  if (seconds >= MIN_TTL_SECONDS && seconds <= MAX_TTL_SECONDS) return seconds
-  throw new InvalidArgumentError(`it must be from ${MIN_TTL_SECONDS}s to ${MAX_TTL_SECONDS / 86_400}d`)
+function collectIps(text: string, earlier: readonly string[]): readonly string[] {
+  if (isIP(text) === 0) throw new InvalidArgumentError('it must be an IP address')
+  return [...earlier, text]
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
@@ -87,6 +87,22 @@ t.test('diff prints what a change would push', async (t) => {
   t.match(JSON.parse(stdout), [
     { change: 'changed', fields: [{ field: 'node', before: 'node-b', after: 'node-c' }] },
   ])
+})
+
+t.test('several folders are read as one', async (t) => {
+  const root = t.testdir({ apps: {}, policies: {} })
+  const [apps, policies] = [join(root, 'apps'), join(root, 'policies')]
+  cpSync(LAB, apps, { recursive: true })
+  renameSync(join(apps, 'authorization-policies.yaml'), join(policies, 'p.yaml'))
+  t.match(await config('validate', apps, policies), {
+    stdout: /^6 files, \d+ objects in force: 0 errors, 0 warnings\n$/,
+    code: 0,
+  })
+  t.equal((await config('show', policies, apps)).stdout, (await config('show', LAB)).stdout)
+  t.match(await config('diff', '--with', policies, apps, apps), {
+    stdout: '0 added, 0 changed, 0 removed, 15 as before\n',
+    code: 0,
+  })
 })
 
 t.test('a folder that no config server would serve is explained, not shown in part', async (t) => {

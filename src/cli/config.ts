@@ -14,20 +14,30 @@ interface ShowFlags extends Flags {
   readonly type?: ResourceKind
 }
 
+interface DiffFlags extends Flags {
+  readonly with: readonly string[]
+}
+
 /** `ztunnel config`: what a config server would make of a folder, without one. */
 export function configCommand(): Command {
   const config = new Command('config').description('check a folder of YAML, and see what it makes a mesh of')
   subcommand(config, 'validate', 'say what is wrong with a folder; the exit status is 1 if there are errors')
-    .argument('<dir>', 'the folder of YAML')
-    .action((dir: string, flags: Flags) => explained('validate', () => validate(dir, flags)))
+    .argument('<dir...>', 'the folder of YAML, or several that are read as one')
+    .action((dirs: readonly string[], flags: Flags) => explained('validate', () => validate(dirs, flags)))
   subcommand(config, 'show', 'print the resources that proxies would get')
-    .argument('<dir>', 'the folder of YAML')
+    .argument('<dir...>', 'the folder of YAML, or several that are read as one')
     .addOption(new Option('--type <type>', 'of one type only').choices(['workload', 'service', 'policy']))
-    .action((dir: string, flags: ShowFlags) => explained('show', () => show(dir, flags)))
+    .action((dirs: readonly string[], flags: ShowFlags) => explained('show', () => show(dirs, flags)))
   subcommand(config, 'diff', 'print what a change would push to proxies')
     .argument('<old>', 'the folder as it is')
     .argument('<new>', 'the folder as it will be')
-    .action((old: string, next: string, flags: Flags) => explained('diff', () => diff(old, next, flags)))
+    .option(
+      '--with <dir>',
+      'a folder that is read together with both; several times for several',
+      collect,
+      [],
+    )
+    .action((old: string, next: string, flags: DiffFlags) => explained('diff', () => diff(old, next, flags)))
   return config
 }
 
@@ -42,8 +52,8 @@ function subcommand(parent: Command, name: string, description: string): Command
     .option('--dry-run-policies', 'as if policies marked istio.io/dry-run were sent', false)
 }
 
-async function validate(dir: string, flags: Flags): Promise<void> {
-  const report = await load(dir, flags)
+async function validate(dirs: readonly string[], flags: Flags): Promise<void> {
+  const report = await load(dirs, flags)
   const { problems, snapshot, referencesChecked } = report
   const errors = errorsOf(report).length
   const files = snapshot.files.length
@@ -53,44 +63,50 @@ async function validate(dir: string, flags: Flags): Promise<void> {
   if (errors > 0) process.exitCode = 1
 }
 
-async function show(dir: string, flags: ShowFlags): Promise<void> {
+async function show(dirs: readonly string[], flags: ShowFlags): Promise<void> {
   const { readableResources } = await import('../xds/index.ts')
-  const report = await loadServable(dir, flags)
+  const report = await loadServable(dirs, flags)
   const resources = readableResources(report.mesh).filter(
     ({ kind }) => flags.type === undefined || kind === flags.type,
   )
   print(flags.json === true ? json(resources) : await resourcesYaml(resources))
 }
 
-async function diff(old: string, next: string, flags: Flags): Promise<void> {
+async function diff(old: string, next: string, flags: DiffFlags): Promise<void> {
   const { diffResources, readableResources } = await import('../xds/index.ts')
-  const before = readableResources((await loadServable(old, flags)).mesh)
-  const after = readableResources((await loadServable(next, flags)).mesh)
+  const before = readableResources((await loadServable([old, ...flags.with], flags)).mesh)
+  const after = readableResources((await loadServable([next, ...flags.with], flags)).mesh)
   const changes: readonly ResourceChange[] = diffResources(before, after)
   print(flags.json === true ? json(changes) : changesText(changes, after.length))
 }
 
-async function load(dir: string, flags: Flags): Promise<FolderReport> {
+async function load(dirs: readonly string[], flags: Flags): Promise<FolderReport> {
   const { validateFolder } = await import('../xds/kubernetes/index.ts')
   const { trustDomain, clusterId, dryRunPolicies } = flags
-  return validateFolder(dir, { trustDomain, clusterId, dryRunPolicies })
+  return validateFolder(dirs, { trustDomain, clusterId, dryRunPolicies })
 }
 
 /** Errors go to stderr. Of a folder that no config server would begin to serve, nothing can be shown. */
-async function loadServable(dir: string, flags: Flags): Promise<FolderReport> {
-  const report = await load(dir, flags)
+async function loadServable(dirs: readonly string[], flags: Flags): Promise<FolderReport> {
+  const report = await load(dirs, flags)
   const errors = errorsOf(report)
   if (errors.length === 0) return report
   process.stderr.write(problemsText(errors))
   process.exitCode = 1
   if (!report.snapshot.complete) {
-    throw new Error(`a config server would not begin to serve ${dir}: mend the files with errors first`)
+    throw new Error(
+      `a config server would not begin to serve ${dirs.join(', ')}: mend the files with errors first`,
+    )
   }
   return report
 }
 
 function errorsOf({ problems }: FolderReport): FolderReport['problems'] {
   return problems.filter(({ severity }) => severity === 'error')
+}
+
+function collect(text: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, text]
 }
 
 /** A folder that is not there gets a sentence, no stack. */

@@ -1,4 +1,4 @@
-import type { KubernetesObject, KubernetesObjects } from './objects.ts'
+import type { KubernetesObject, KubernetesObjects, ObjectMeta } from './objects.ts'
 
 /** Objects by kind and name, in order of name. Of two with the same name the last counts. */
 export function collectObjects(all: readonly KubernetesObject[]): KubernetesObjects {
@@ -25,6 +25,16 @@ export function collectObjects(all: readonly KubernetesObject[]): KubernetesObje
 }
 
 /** `namespace/name`; the name alone of an object that lives in no namespace. */
-export function objectKey({ metadata }: KubernetesObject): string {
+export function objectKey({ metadata }: Named): string {
   return metadata.namespace === '' ? metadata.name : `${metadata.namespace}/${metadata.name}`
+}
+
+/** `Kind namespace/name`: one object, among all kinds. */
+export function objectId(object: Named): string {
+  return `${object.kind} ${objectKey(object)}`
+}
+
+interface Named {
+  readonly kind: string
+  readonly metadata: Pick<ObjectMeta, 'namespace' | 'name'>
 }

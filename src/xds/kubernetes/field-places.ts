@@ -15,18 +15,19 @@ interface Parsed {
  * asked for: whoever serves a mesh holds its objects, not its text.
  */
 export class FieldPlaces {
-  readonly #directory: string
+  readonly #base: string
   readonly #files = new Map<string, Promise<Parsed | undefined>>()
 
-  constructor(directory: string) {
-    this.#directory = directory
+  /** `base`: what the files' names are relative to. */
+  constructor(base: string) {
+    this.#base = base
   }
 
   /** The object's own place when the file has no such field, or is another one by now. */
   async find(object: ObjectPlace, field: string): Promise<ObjectPlace> {
     let reading = this.#files.get(object.file)
     if (reading === undefined) {
-      reading = read(join(this.#directory, object.file))
+      reading = read(join(this.#base, object.file))
       this.#files.set(object.file, reading)
     }
     const parsed = await reading

@@ -8,7 +8,8 @@ import type { TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'
 
 export interface FolderSourceOptions extends TranslateOptions {
-  readonly directory: string
+  /** Read as one. Of an object that two define, the first one's counts. */
+  readonly directories: readonly string[]
   /** Every problem is logged once, when it appears. */
   readonly log?: XdsLog
   readonly watch?: Pick<WatchOptions, 'debounceMs' | 'rescanMs'>
@@ -28,21 +29,19 @@ export class FolderSource implements Source {
   }
 
   async start(onMesh: (mesh: SourceSnapshot) => void): Promise<void> {
-    this.#watch = await watchFolder(this.#options.directory, {
+    this.#watch = await watchFolder(this.#options.directories, {
       ...this.#options.watch,
       onChange: (snapshot) => this.#changed(snapshot, onMesh),
       onError: (error) =>
-        this.#log.error(
-          { err: error },
-          `${this.#options.directory}: cannot be watched; what was read stays in force`,
-        ),
+        this.#log.error({ err: error }, 'a folder sends no events of changes; they are seen a little later'),
     })
   }
 
   status(): SourceStatus {
     const files = this.#watch?.snapshot.files ?? []
+    const { directories } = this.#options
     return {
-      source: `folder ${resolve(this.#options.directory)}`,
+      source: `${directories.length === 1 ? 'folder' : 'folders'} ${directories.map((directory) => resolve(directory)).join(', ')}`,
       complete: this.#complete,
       problems: this.#problems,
       parts: files.map(({ file, state, objects }) => ({ name: file, state, objects })),

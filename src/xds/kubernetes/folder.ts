@@ -1,8 +1,5 @@
-import type { Dirent } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
-import { collectObjects, objectKey } from './collect-objects.ts'
-import { fingerprintOf, type KnownFile, readIfChanged } from './known-file.ts'
+import { collectObjects, objectId, objectKey } from './collect-objects.ts'
+import { FolderRoot } from './folder-root.ts'
 import type { KubernetesObject, KubernetesObjects, OtherObject } from './objects.ts'
 import type { ParsedObject } from './parse.ts'
 import type { FileProblem } from './problem.ts'
@@ -25,38 +22,41 @@ export interface FolderSnapshot {
 }
 
 export interface ObjectPlace {
-  /** Relative to the folder. */
+  /** Relative to the folder; with several, the folder as it was given is part of it. */
   readonly file: string
   readonly line: number
   readonly column: number
 }
 
 export interface FileState {
-  /** Relative to the folder. */
+  /** As in `ObjectPlace`. */
   readonly file: string
-  /** `stale`: has errors, and its last good content is in force. `refused`: has errors and never was good. */
+  /** `stale`: has errors, and what is in error is in force as it last was good. `refused`: has errors and never was good. */
   readonly state: 'current' | 'stale' | 'refused'
   readonly objects: number
 }
 
-/** Deeper folders are refused; guards against a loop of mounts. */
-const MAX_DEPTH = 32
-
-/** Reads a folder once. Fails only if the folder itself cannot be listed. */
-export async function loadFolder(directory: string): Promise<FolderSnapshot> {
-  const folder = new Folder(directory)
+/** Reads a folder, or several as one, once. Fails only if one cannot be listed. */
+export async function loadFolder(directories: string | readonly string[]): Promise<FolderSnapshot> {
+  const folder = new Folder(directories)
   await folder.scan()
   return folder.snapshot
 }
 
-/** A folder of YAML and the last good content of each of its files. */
+/** What the names of files are relative to: the folder, if there is one; of several, each file's name has its folder's. */
+export function baseOf(directories: readonly string[]): string {
+  const [first = ''] = directories
+  return directories.length === 1 ? first : ''
+}
+
+/** A folder of YAML, or several as one, and the last good content of each file. */
 export class Folder {
-  readonly #directory: string
-  #files = new Map<string, KnownFile>()
+  readonly #roots: readonly FolderRoot[]
   #snapshot: FolderSnapshot = EMPTY
 
-  constructor(directory: string) {
-    this.#directory = directory
+  constructor(directories: string | readonly string[]) {
+    const all = typeof directories === 'string' ? [directories] : directories
+    this.#roots = all.map((directory) => new FolderRoot(directory, baseOf(all)))
   }
 
   get snapshot(): FolderSnapshot {
@@ -65,34 +65,19 @@ export class Folder {
 
   /**
    * Looks at every file and reads those that changed. True when the snapshot
-   * is another one now. Fails, leaving all as it was, if the folder cannot be
-   * listed: a folder that is gone for a moment does not mean an empty mesh.
+   * is another one now. Fails if a folder never could be listed; one that
+   * cannot be listed later keeps its files, and the snapshot has the problem.
    */
   async scan(): Promise<boolean> {
-    const found = await listFiles(this.#directory)
-    const next = new Map<string, KnownFile>()
-    let changed = this.#files.size !== found.length || this.#snapshot === EMPTY
-    for (const file of found) {
-      const known = this.#files.get(file)
-      const read = await readIfChanged(this.#directory, file, known)
-      if (read !== known) changed = true
-      if (read !== undefined) next.set(file, read)
-    }
-    if (!changed) return false
-    this.#files = next
-    this.#snapshot = buildSnapshot([...next.values()], this.#snapshot)
-    return true
+    let changed = this.#snapshot === EMPTY
+    for (const root of this.#roots) if (await root.scan()) changed = true
+    if (changed) this.#snapshot = buildSnapshot(this.#roots, this.#snapshot)
+    return changed
   }
 
-  /** Whether `scan` may find something else than it last did. Reads no file. Fails as `scan` does. */
+  /** Whether `scan` may find something else than it last did. Reads no file. */
   async differs(): Promise<boolean> {
-    const found = await listFiles(this.#directory)
-    if (found.length !== this.#files.size) return true
-    for (const file of found) {
-      const known = this.#files.get(file)
-      const stats = await stat(join(this.#directory, file), { bigint: true }).catch(() => undefined)
-      if (stats === undefined || known?.fingerprint !== fingerprintOf(stats)) return true
-    }
+    for (const root of this.#roots) if (await root.differs()) return true
     return false
   }
 }
@@ -106,33 +91,9 @@ const EMPTY: FolderSnapshot = {
   locate: () => undefined,
 }
 
-/** Hidden entries are skipped: editors' swap files, and the `..data` folders that mounted ConfigMaps are made of. */
-async function listFiles(directory: string, depth = 0): Promise<string[]> {
-  if (depth > MAX_DEPTH) throw new Error(`${directory}: more than ${MAX_DEPTH} folders deep`)
-  const found: string[] = []
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    if (entry.name.startsWith('.')) continue
-    const path = join(directory, entry.name)
-    if (entry.isDirectory()) {
-      for (const inner of await listFiles(path, depth + 1)) found.push(join(entry.name, inner))
-    } else if (isYaml(entry) || (await isLinkToFolder(entry, path))) found.push(relative(directory, path))
-  }
-  return found.sort()
-}
-
-/** The names that kubectl reads; JSON is YAML. */
-function isYaml(entry: Dirent): boolean {
-  return (entry.isFile() || entry.isSymbolicLink()) && /\.(ya?ml|json)$/i.test(entry.name)
-}
-
-/** Listed so that it is reported: what lies behind would else be missing in silence. */
-async function isLinkToFolder(entry: Dirent, path: string): Promise<boolean> {
-  if (!entry.isSymbolicLink()) return false
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false
-}
-
-function buildSnapshot(files: readonly KnownFile[], previous: FolderSnapshot): FolderSnapshot {
-  const problems: FileProblem[] = []
+function buildSnapshot(roots: readonly FolderRoot[], previous: FolderSnapshot): FolderSnapshot {
+  const files = roots.flatMap((root) => root.files)
+  const problems: FileProblem[] = roots.flatMap(({ problem }) => problem ?? [])
   const states: FileState[] = []
   const parsed: ParsedObject[] = []
   for (const { file, good, latest } of files) {
@@ -143,7 +104,7 @@ function buildSnapshot(files: readonly KnownFile[], previous: FolderSnapshot): F
   }
   const refused = states.find(({ state }) => state === 'refused')
   if (refused !== undefined) parsed.push(...missing(previous, parsed, refused.file, problems))
-  const objects = byKind(parsed, problems)
+  const objects = byKind(parsed, previous, problems)
   const places = new Map<KubernetesObject, ObjectPlace>(parsed.map((entry) => [entry.object, entry]))
   return {
     objects,
@@ -166,14 +127,14 @@ function missing(
   refused: string,
   problems: FileProblem[],
 ): ParsedObject[] {
-  const present = new Set(parsed.map(({ object }) => idOf(object)))
+  const present = new Set(parsed.map(({ object }) => objectId(object)))
   const kept: ParsedObject[] = []
   for (const objects of Object.values(previous.objects)) {
     for (const object of objects.values()) {
       const place = previous.locate(object)
-      if (place === undefined || present.has(idOf(object))) continue
+      if (place === undefined || present.has(objectId(object))) continue
       kept.push({ object, ...place })
-      const message = `${idOf(object)} is not here any more; it stays in force until ${refused} can be read`
+      const message = `${objectId(object)} is not here any more; it stays in force until ${refused} can be read`
       const { file, line, column } = place
       problems.push({ severity: 'warning', file, line, column, field: '', message })
     }
@@ -181,29 +142,34 @@ function missing(
   return kept
 }
 
-/** The first file in order of name wins an object that two files define. */
-function byKind(parsed: readonly ParsedObject[], problems: FileProblem[]): KubernetesObjects {
-  const first = new Map<string, ParsedObject>()
+/**
+ * Of two with the same name, the one that was in force stays so, since the
+ * other is the mistake; before there was one, the first file in order of name.
+ */
+function byKind(
+  parsed: readonly ParsedObject[],
+  previous: FolderSnapshot,
+  problems: FileProblem[],
+): KubernetesObjects {
+  const byId = new Map<string, ParsedObject>()
   for (const entry of parsed) {
-    const { kind, metadata } = entry.object
-    const id = idOf(entry.object)
-    const earlier = first.get(id)
-    if (earlier === undefined) {
-      first.set(id, entry)
-      continue
-    }
-    problems.push({
-      severity: 'error',
-      file: entry.file,
-      line: entry.line,
-      column: entry.column,
-      field: 'metadata.name',
-      message: `${kind} ${metadata.name} is defined in ${earlier.file}:${earlier.line} too, and that one is in force: remove one`,
-    })
+    const id = objectId(entry.object)
+    const earlier = byId.get(id)
+    const stays = earlier !== undefined && !wasInForce(entry, previous) ? earlier : entry
+    byId.set(id, stays)
+    if (earlier === undefined) continue
+    const { file, line, column, object } = stays === entry ? earlier : entry
+    const message = `${object.kind} ${object.metadata.name} is defined in ${stays.file}:${stays.line} too, and that one is in force: remove one`
+    problems.push({ severity: 'error', file, line, column, field: 'metadata.name', message })
   }
-  return collectObjects([...first.values()].map(({ object }) => object))
+  return collectObjects([...byId.values()].map(({ object }) => object))
 }
 
-function idOf(object: KubernetesObject): string {
-  return `${object.kind} ${objectKey(object)}`
+/** By file: the object itself may have changed. */
+function wasInForce({ object, file }: ParsedObject, previous: FolderSnapshot): boolean {
+  const kinds: readonly ReadonlyMap<string, KubernetesObject>[] = Object.values(previous.objects)
+  const before = kinds
+    .map((objects) => objects.get(objectKey(object)))
+    .find((found) => found?.kind === object.kind)
+  return before !== undefined && previous.locate(before)?.file === file
 }

@@ -1,13 +1,19 @@
 import type { BigIntStats } from 'node:fs'
 import { lstat, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { objectId } from './collect-objects.ts'
 import { type ParsedFile, parseFile } from './parse.ts'
 
 /** One file of a folder: what it says, and what it last said well. */
 export interface KnownFile {
   readonly file: string
   readonly fingerprint: string
-  /** The last content without an error. */
+  /**
+   * What is in force. `latest` if that has no error; with one, the last good
+   * state of each object that has one now, beside the others as they are; and
+   * the last good content as a whole where an object in error never was good,
+   * since then the others may rely on it, as a pod on its policy.
+   */
   readonly good: ParsedFile | undefined
   readonly latest: ParsedFile
 }
@@ -15,13 +21,13 @@ export interface KnownFile {
 /** Larger files are refused: a mesh of ten thousand pods written out in full is about 20 MB. Bytes. */
 export const MAX_FILE_BYTES = 64 * 1024 * 1024
 
-/** Undefined when there is no such file (any more); `known` itself when it has not changed. */
+/** `file` is a path from `base`. Undefined when there is no such file (any more); `known` itself when it has not changed. */
 export async function readIfChanged(
-  directory: string,
+  base: string,
   file: string,
   known: KnownFile | undefined,
 ): Promise<KnownFile | undefined> {
-  const path = join(directory, file)
+  const path = join(base, file)
   try {
     const stats = await stat(path, { bigint: true })
     const fingerprint = fingerprintOf(stats)
@@ -62,6 +68,7 @@ function problemOf(stats: BigIntStats, known: KnownFile | undefined): string | u
 function unusable(file: string, message: string): ParsedFile {
   return {
     objects: [],
+    refused: [{ id: undefined, line: undefined, column: undefined }],
     others: [],
     problems: [{ severity: 'error', file, line: undefined, column: undefined, field: '', message }],
   }
@@ -81,6 +88,19 @@ function withLatest(
   latest: ParsedFile,
   known: KnownFile | undefined,
 ): KnownFile {
-  const failed = latest.problems.some(({ severity }) => severity === 'error')
-  return { file, fingerprint, latest, good: failed ? known?.good : latest }
+  if (latest.refused.length === 0) return { file, fingerprint, latest, good: latest }
+  const good = known?.good && (withLastGood(latest, known.good) ?? known.good)
+  return { file, fingerprint, latest, good }
+}
+
+/** Undefined if an object that is refused now cannot be told, or never was good. */
+function withLastGood(latest: ParsedFile, good: ParsedFile): ParsedFile | undefined {
+  const known = new Map(good.objects.map((entry) => [objectId(entry.object), entry]))
+  const objects = [...latest.objects]
+  for (const { id, line, column } of latest.refused) {
+    const last = id === undefined ? undefined : known.get(id)
+    if (last === undefined) return undefined
+    objects.push({ ...last, line: line ?? last.line, column: column ?? last.column })
+  }
+  return { ...latest, objects }
 }

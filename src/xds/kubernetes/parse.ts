@@ -1,6 +1,7 @@
 import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
 import type { z } from 'zod'
 import { placeOf, placeOfSyntaxError } from '../yaml-place.ts'
+import { objectId } from './collect-objects.ts'
 import type { KubernetesObject, OtherObject } from './objects.ts'
 import { type FileProblem, formatFieldPath } from './problem.ts'
 import { configMapSchema, nodeSchema } from './schema-cluster.ts'
@@ -18,9 +19,19 @@ export interface ParsedObject {
   readonly column: number
 }
 
-/** What one file says. With an error among the problems, nothing of it may be used. */
+/** Something that cannot be used as it stands; every error among the problems is about one. */
+export interface RefusedObject {
+  /** As `objectId` has it; undefined when it cannot be told what the object is. */
+  readonly id: string | undefined
+  readonly line: number | undefined
+  readonly column: number | undefined
+}
+
+/** What one file says. */
 export interface ParsedFile {
   readonly objects: readonly ParsedObject[]
+  /** What else the file means to say. Without it the objects are not all that their author meant. */
+  readonly refused: readonly RefusedObject[]
   readonly others: readonly OtherObject[]
   readonly problems: readonly FileProblem[]
 }
@@ -28,19 +39,20 @@ export interface ParsedFile {
 /** Reads one file of Kubernetes YAML: any number of documents, `List`s among them. Never throws. */
 export function parseFile(file: string, text: string): ParsedFile {
   const lines = new LineCounter()
-  const parsed: Mutable = { file, lines, objects: [], others: [], problems: [] }
+  const parsed: Mutable = { file, lines, objects: [], refused: [], others: [], problems: [] }
   // Anchors and merge keys are YAML; duplicate keys are refused, as kubectl does.
   for (const document of parseAllDocuments(text, { lineCounter: lines, merge: true })) {
     if (!('contents' in document)) continue
     readDocument(document, parsed)
   }
-  return { objects: parsed.objects, others: parsed.others, problems: firstOf(parsed.problems) }
+  return { ...parsed, problems: firstOf(parsed.problems) }
 }
 
 interface Mutable {
   readonly file: string
   readonly lines: LineCounter
   readonly objects: ParsedObject[]
+  readonly refused: RefusedObject[]
   readonly others: OtherObject[]
   readonly problems: FileProblem[]
 }
@@ -53,6 +65,9 @@ const TOLERATED_KINDS: ReadonlySet<string> = new Set(['v1/ServiceAccount'])
 const L7_KIND = 'RequestAuthentication'
 /** Of another group or version they are meant all the same: with a warning only, what they deny would be allowed. */
 const POLICY_KINDS: ReadonlySet<string> = new Set(['AuthorizationPolicy', 'PeerAuthentication'])
+/** What they are of, no namespace says. */
+const CLUSTER_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node'])
+const UNKNOWN: RefusedObject = { id: undefined, line: undefined, column: undefined }
 /** Of one file; a file that is no YAML at all has one for every few bytes. Entries. */
 const MAX_PROBLEMS = 100
 
@@ -95,13 +110,14 @@ function rank({ severity }: FileProblem): number {
 function readDocument(document: Document, into: Mutable): void {
   if (document.errors.length > 0) {
     for (const error of document.errors) into.problems.push(yamlProblem(error, into))
+    into.refused.push(UNKNOWN)
     return
   }
   let value: unknown
   try {
     value = document.toJS()
   } catch (cause) {
-    into.problems.push(problemAt(document, [], into, 'error', `not usable YAML: ${String(cause)}`))
+    refuse(document, [], into, `not usable YAML: ${String(cause)}`)
     return
   }
   if (value !== null && value !== undefined) readObject(value, [], document, into)
@@ -109,18 +125,14 @@ function readDocument(document: Document, into: Mutable): void {
 
 function readObject(value: unknown, path: Path, document: Document, into: Mutable): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    into.problems.push(
-      problemAt(document, path, into, 'error', 'expected a Kubernetes object with apiVersion and kind'),
-    )
+    refuse(document, path, into, 'expected a Kubernetes object with apiVersion and kind')
     return
   }
   const apiVersion = textField(value, 'apiVersion')
   const kind = textField(value, 'kind')
   if (apiVersion === undefined || kind === undefined) {
     const field = kind === undefined ? 'kind' : 'apiVersion'
-    into.problems.push(
-      problemAt(document, [...path, field], into, 'error', 'expected text: every object has one'),
-    )
+    refuse(document, [...path, field], into, 'expected text: every object has one')
     return
   }
   const type = `${apiVersion}/${kind}`
@@ -139,15 +151,16 @@ function readObject(value: unknown, path: Path, document: Document, into: Mutabl
     const message = isPolicy
       ? `${type} is no policy that is known here; check apiVersion and kind, read are ${known}`
       : `${type} is not read here and has no effect; read are ${known}`
-    const severity = isPolicy ? 'error' : 'warning'
-    into.problems.push(problemAt(document, [...path, 'kind'], into, severity, message))
+    if (isPolicy) refuse(document, [...path, 'kind'], into, message)
+    else into.problems.push(problemAt(document, [...path, 'kind'], into, 'warning', message))
     return
   }
-  validate(schema, value, path, document, into)
+  validate(schema, kind, value, path, document, into)
 }
 
 function validate(
   schema: z.ZodType<KubernetesObject>,
+  kind: string,
   value: object,
   path: Path,
   document: Document,
@@ -158,7 +171,9 @@ function validate(
     into.objects.push({ object: result.data, file: into.file, ...placeOf(document, path, into.lines) })
     return
   }
-  for (const issue of result.error.issues) {
+  const { issues } = result.error
+  into.refused.push({ id: refusedId(kind, value, issues), ...placeOf(document, path, into.lines) })
+  for (const issue of issues) {
     const at = [...path, ...issue.path]
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
@@ -171,6 +186,24 @@ function validate(
       )
     }
   }
+}
+
+/** What an object is that cannot be used; undefined if the mistake is in just that. */
+function refusedId(kind: string, value: object, issues: readonly z.core.$ZodIssue[]): string | undefined {
+  const metadata: unknown = Reflect.get(value, 'metadata')
+  if (typeof metadata !== 'object' || metadata === null) return undefined
+  const mistaken = issues.some(
+    ({ path: [first, second] }) => first === 'metadata' && second !== 'labels' && second !== 'annotations',
+  )
+  const name = textField(metadata, 'name')
+  if (mistaken || name === undefined) return undefined
+  const namespace = CLUSTER_KINDS.has(kind) ? '' : (textField(metadata, 'namespace') ?? 'default')
+  return objectId({ kind, metadata: { namespace, name } })
+}
+
+function refuse(document: Document, path: Path, into: Mutable, message: string): void {
+  into.problems.push(problemAt(document, path, into, 'error', message))
+  into.refused.push(UNKNOWN)
 }
 
 /** Its name if it has one: of what is not read, nothing is refused. */

@@ -1,6 +1,6 @@
 import { type CheckInput, checkObjects, type Finding } from './checks/index.ts'
 import { FieldPlaces } from './field-places.ts'
-import { type FolderSnapshot, loadFolder } from './folder.ts'
+import { baseOf, type FolderSnapshot, loadFolder } from './folder.ts'
 import { type FileProblem, formatPlace } from './problem.ts'
 import { type MeshResources, translate } from './translate.ts'
 import type { TranslateOptions } from './translate-context.ts'
@@ -19,15 +19,18 @@ export interface FolderReport {
   readonly referencesChecked: boolean
 }
 
-/** Reads a folder as the config server does, and checks what it says. Fails only if it cannot be listed. */
-export async function validateFolder(directory: string, options: TranslateOptions): Promise<FolderReport> {
-  const snapshot = await loadFolder(directory)
+/** Reads a folder, or several as one, as the config server does, and checks what it says. Fails only if one cannot be listed. */
+export async function validateFolder(
+  directories: string | readonly string[],
+  options: TranslateOptions,
+): Promise<FolderReport> {
+  const snapshot = await loadFolder(directories)
   const { objects, others, complete } = snapshot
   const mesh = translate(objects, options)
   const { workloads, rootNamespace, trustDomains } = mesh
   const input: CheckInput = { objects, others, workloads, trustDomains, rootNamespace }
   const warnings = mesh.warnings.map((warning): Finding => ({ severity: 'warning', ...warning }))
-  const places = new FieldPlaces(directory)
+  const places = new FieldPlaces(baseOf([directories].flat()))
   const located: FileProblem[] = []
   for (const finding of [...warnings, ...checkObjects(input, complete)]) {
     located.push(await locate(finding, snapshot, places))

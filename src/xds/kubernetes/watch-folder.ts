@@ -1,10 +1,10 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { type FSWatcher, statSync, watch } from 'node:fs'
 import { Folder, type FolderSnapshot } from './folder.ts'
 
 export interface WatchOptions {
   /** Called with the first snapshot before `watchFolder` returns, then after every change. Must not throw. */
   readonly onChange: (snapshot: FolderSnapshot) => void
-  /** Called when the folder itself cannot be listed or watched; the last snapshot stays in force. Once per distinct message. */
+  /** Called when the file system sends no events for a folder: changes are then seen at the next look. Once per distinct message. */
   readonly onError?: (error: Error) => void
   /** Quiet time after an event before the folder is read, milliseconds. Default 100, as istiod's. */
   readonly debounceMs?: number
@@ -29,29 +29,32 @@ const DEBOUNCE_MS = 100
 const MAX_DEBOUNCE_MS = 1000
 const RESCAN_MS = 2000
 
-/** Reads a folder of Kubernetes YAML and keeps reading it. Fails if it cannot be listed at first. */
-export async function watchFolder(directory: string, options: WatchOptions): Promise<FolderWatch> {
-  const folder = new Folder(directory)
+/** Reads a folder of Kubernetes YAML, or several as one, and keeps reading. Fails if one cannot be listed at first. */
+export async function watchFolder(
+  directories: string | readonly string[],
+  options: WatchOptions,
+): Promise<FolderWatch> {
+  const folder = new Folder(directories)
   await folder.scan()
   options.onChange(folder.snapshot)
-  const watcher = new FolderWatcher(directory, folder, options)
+  const watcher = new FolderWatcher([directories].flat(), folder, options)
   watcher.start()
   return watcher
 }
 
 class FolderWatcher implements FolderWatch {
-  readonly #directory: string
+  readonly #directories: readonly string[]
   readonly #folder: Folder
   readonly #options: WatchOptions
-  #watcher: FSWatcher | undefined
+  readonly #watchers = new Map<string, Watched>()
   #timer: NodeJS.Timeout | undefined
   #firstEventAt: number | undefined
   #scanning: Promise<void> = Promise.resolve()
   #lastError = ''
   #closed = false
 
-  constructor(directory: string, folder: Folder, options: WatchOptions) {
-    this.#directory = directory
+  constructor(directories: readonly string[], folder: Folder, options: WatchOptions) {
+    this.#directories = directories
     this.#folder = folder
     this.#options = options
   }
@@ -74,24 +77,40 @@ class FolderWatcher implements FolderWatch {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
-    this.#watcher?.close()
+    for (const { watcher } of this.#watchers.values()) watcher.close()
     await this.#scanning
   }
 
+  /**
+   * Events of a folder stay with it when it is renamed, or when a link to it
+   * comes to point elsewhere: another one in its place is watched anew.
+   */
   #watch(): void {
-    try {
-      this.#watcher = watch(this.#directory, { recursive: true, persistent: false }, () => this.#changed())
-      this.#watcher.on('error', (error) => this.#lost(error))
-    } catch (cause) {
-      this.#lost(cause)
+    for (const directory of this.#directories) {
+      const present = identityOf(directory)
+      const known = this.#watchers.get(directory)
+      if (known?.identity === present) continue
+      known?.watcher.close()
+      this.#watchers.delete(directory)
+      // One that is not there is a problem of the snapshot.
+      if (present !== undefined) this.#watchOne(directory, present)
     }
   }
 
-  /** Without events the periodic look still finds every change; it also tries to watch again. */
-  #lost(cause: unknown): void {
-    this.#watcher?.close()
-    this.#watcher = undefined
-    this.#report(cause)
+  #watchOne(directory: string, identity: string): void {
+    const lost = (cause: unknown) => {
+      this.#watchers.get(directory)?.watcher.close()
+      this.#watchers.delete(directory)
+      this.#report(cause)
+    }
+    try {
+      const watcher = watch(directory, { recursive: true, persistent: false }, () => this.#changed())
+      this.#watchers.set(directory, { watcher, identity })
+      watcher.on('error', lost)
+    } catch (cause) {
+      // Without events the periodic look still finds every change; it also tries to watch again.
+      lost(cause)
+    }
   }
 
   #changed(): void {
@@ -108,7 +127,7 @@ class FolderWatcher implements FolderWatch {
       const settled = this.#firstEventAt !== undefined
       this.#firstEventAt = undefined
       void (settled ? this.rescan() : this.#look()).then(() => {
-        if (this.#watcher === undefined && !this.#closed) this.#watch()
+        if (!this.#closed) this.#watch()
         // An event that came meanwhile has set its own, earlier timer.
         if (this.#firstEventAt === undefined) this.#schedule(this.#options.rescanMs ?? RESCAN_MS)
       })
@@ -119,23 +138,13 @@ class FolderWatcher implements FolderWatch {
   /** Between events: a file may be half written just now, so what is new is given the quiet time too. */
   async #look(): Promise<void> {
     await this.#scanning
-    try {
-      if (!this.#closed && (await this.#folder.differs())) this.#changed()
-      else this.#lastError = ''
-    } catch (cause) {
-      this.#report(cause)
-    }
+    if (!this.#closed && (await this.#folder.differs())) this.#changed()
   }
 
   async #scan(): Promise<void> {
     if (this.#closed) return
-    try {
-      const changed = await this.#folder.scan()
-      this.#lastError = ''
-      if (changed && !this.#closed) this.#options.onChange(this.#folder.snapshot)
-    } catch (cause) {
-      this.#report(cause)
-    }
+    const changed = await this.#folder.scan()
+    if (changed && !this.#closed) this.#options.onChange(this.#folder.snapshot)
   }
 
   #report(cause: unknown): void {
@@ -143,5 +152,21 @@ class FolderWatcher implements FolderWatch {
     if (this.#closed || error.message === this.#lastError) return
     this.#lastError = error.message
     this.#options.onError?.(error)
+  }
+}
+
+interface Watched {
+  readonly watcher: FSWatcher
+  /** Of the folder that sends its events. */
+  readonly identity: string
+}
+
+/** Undefined when there is none. */
+function identityOf(directory: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(directory)
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
   }
 }
