@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { describeCa } from './certs-describe.ts'
+import { issueCommand } from './certs-issue.ts'
 import { rotateCommand } from './certs-rotate.ts'
 
 interface InitOptions {
@@ -11,7 +12,7 @@ interface InitOptions {
 /** `ztunnel certs`: the mesh's CA folder, and certificates from it. */
 export function certsCommand(): Command {
   const certs = new Command('certs').description(
-    'make, check and rotate the CA of a mesh',
+    'make, check and rotate the CA of a mesh, and issue certificates',
   )
   certs
     .command('init')
@@ -27,5 +28,5 @@ export function certsCommand(): Command {
         describeCa(created ? `made a new CA in ${dir}` : `the CA in ${dir} is usable`, material),
       )
     })
-  return certs.addCommand(rotateCommand())
+  return certs.addCommand(rotateCommand()).addCommand(issueCommand())
 }

@@ -8,6 +8,8 @@ export type IdentityErrorCode =
   | 'REQUEST_INVALID'
   /** A folder of CA files is incomplete, unreadable or inconsistent. */
   | 'CA_FILES_INVALID'
+  /** A certificate cannot be written where it was asked for. */
+  | 'FILES_UNWRITABLE'
   /** The CA's own certificate cannot sign any more. */
   | 'CA_EXPIRED'
   /** A bearer token is missing, forged, expired or not meant for us. */
