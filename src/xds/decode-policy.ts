@@ -6,7 +6,7 @@ import type {
 } from '../gen/istio/security/authorization_pb.ts'
 import type { AuthorizationPolicy, PolicyMatch, ServiceAccountMatch, StringMatch } from '../mesh/model.ts'
 import { decodeEnum, toPort } from './decode-fields.ts'
-import { cidrFromBytes } from './ip-bytes.ts'
+import { policyBlockFromBytes } from './ip-bytes.ts'
 
 /** In the order of their numbers on the wire. */
 const POLICY_SCOPES: readonly AuthorizationPolicy['scope'][] = ['GLOBAL', 'NAMESPACE', 'WORKLOAD_SELECTOR']
@@ -61,6 +61,6 @@ function decodeAccount(message: { namespace: string; serviceAccount: string }): 
 
 function decodeBlocks(messages: readonly Address[]): readonly string[] {
   return messages
-    .map(({ address, length }) => cidrFromBytes(address, length))
+    .map(({ address, length }) => policyBlockFromBytes(address, length))
     .filter((block) => block !== undefined)
 }

@@ -22,6 +22,16 @@ export function cidrFromBytes(bytes: Uint8Array, length: number): string | undef
   return `${new ipaddr.IPv6([...bytes]).toString()}/${length}`
 }
 
+/**
+ * A block of a policy. As `cidrFromBytes`, but one of IPv4-mapped addresses
+ * stays IPv6: connections have canonical addresses, and in Istio's ztunnel such
+ * a block matches none of them.
+ */
+export function policyBlockFromBytes(bytes: Uint8Array, length: number): string | undefined {
+  if (bytes.length !== IPV6_BYTES) return cidrFromBytes(bytes, length)
+  return length > bytes.length * 8 ? undefined : `${new ipaddr.IPv6([...bytes]).toString()}/${length}`
+}
+
 /** Text to network byte order. The text must be an address. */
 export function addressToBytes(address: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(ipaddr.parse(address).toByteArray())
