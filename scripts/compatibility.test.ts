@@ -16,6 +16,7 @@ const ITEMS: Readonly<Record<string, number>> = {
   '5': 13,
   '6': 6,
   '7': 4,
+  '8': 14,
   '10': 14,
   '11': 7,
   '12': 11,

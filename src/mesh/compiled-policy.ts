@@ -106,7 +106,8 @@ function fieldHits(field: MatchField, subject: PolicySubject): boolean {
 }
 
 function hitsText(values: readonly StringMatch[], text: string): boolean {
-  return values.some((match) => matchesText(match, text))
+  for (const match of values) if (matchesText(match, text)) return true
+  return false
 }
 
 function matchesText(match: StringMatch, text: string): boolean {
@@ -123,7 +124,9 @@ function matchesText(match: StringMatch, text: string): boolean {
 }
 
 function hitsAddress(values: readonly Cidr[], address: AddressWords | undefined): boolean {
-  return address !== undefined && values.some((cidr) => cidrContains(cidr, address))
+  if (address === undefined) return false
+  for (const cidr of values) if (cidrContains(cidr, address)) return true
+  return false
 }
 
 function compileMatch(match: PolicyMatch): CompiledMatch {
