@@ -58,11 +58,12 @@ const HEADING = ['FROM', 'TO', 'WIRE', 'SEEN', 'EXPECTED', 'WHY']
 function cells(observation: Observation): readonly string[] {
   const { scenario, wire, policy, verdict, dryRun, records } = observation
   const { expected, target } = scenario
-  const seen = formatVerdict({ verdict, policy, judged: records.length > 0 }) + formatDryRun(dryRun)
-  const wanted = formatVerdict({ ...expected, judged: true }) + formatDryRun(expected.dryRun ?? [])
+  const judged = records.some(({ direction }) => direction === 'inbound')
+  const seen = formatVerdict({ verdict, policy, judged }) + formatDryRun(dryRun)
+  const wanted = formatVerdict({ ...expected, judged }) + formatDryRun(expected.dryRun ?? [])
   return [
     scenario.from,
-    `${target.to} ${target.port}`,
+    `${target.to} ${target.port}${target.family === 6 ? ', IPv6' : ''}`,
     // Refused before the client's first byte.
     wire.protocol === 'nothing' ? 'plain' : wire.protocol,
     seen,

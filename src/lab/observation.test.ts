@@ -181,6 +181,20 @@ t.test('plaintext carries no trace id', async (t) => {
   t.same(recordsOf([plain], report, ENDS), [], 'from another port of it')
 })
 
+t.test('IPv6 endpoints are logged in brackets, and reported without', async (t) => {
+  const report = { ...evidence.report, localAddress: 'fd00:10:244:1::10' }
+  const ends = { ...ENDS, clientAddress: 'fd00:10:244:1::10', serverAddress: 'fd00:10:244:2::12' }
+  const own: AccessRecord = { ...outbound, source: '[fd00:10:244:1::10]:40000' }
+  t.same(recordsOf([own, inbound], report, ends), [own, inbound])
+  const direct: AccessRecord = {
+    ...inbound,
+    traceId: undefined,
+    source: own.source,
+    destination: '[fd00:10:244:2::12]:8000',
+  }
+  t.same(recordsOf([direct], report, ends), [direct])
+})
+
 t.test('a large transfer is right only byte for byte', async (t) => {
   const download: Scenario = { ...scenario, traffic: { kind: 'download', bytes: 5 } }
   const report = { ...evidence.report, received: 5, sha256: 'a', announcedSha256: 'a' }

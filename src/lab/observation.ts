@@ -1,3 +1,4 @@
+import { formatHostPort } from '../mesh/addresses.ts'
 import type { AccessRecord } from './access-record.ts'
 import type { ClientReport } from './client.ts'
 import type { Expectation, Scenario } from './scenario.ts'
@@ -71,7 +72,7 @@ export function recordsOf(
   report: ClientReport,
   ends: { readonly clientAddress: string; readonly server: string; readonly serverAddress: string },
 ): readonly AccessRecord[] {
-  const client = `${report.localAddress}:${report.localPort}`
+  const client = formatHostPort(report.localAddress ?? '', report.localPort ?? 0)
   const outbound = records.filter(({ direction, source }) => direction === 'outbound' && source === client)
   const traces = new Set(outbound.flatMap(({ traceId }) => (traceId === undefined ? [] : [traceId])))
   const inbound = records.filter((record) => {
@@ -168,8 +169,9 @@ function listed(names: readonly string[]): string | undefined {
   return names.length === 0 ? undefined : names.toSorted().join(', ')
 }
 
+/** Without the port and an IPv6 address's brackets. */
 function addressOf(endpoint: string): string {
-  return endpoint.slice(0, endpoint.lastIndexOf(':'))
+  return endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1')
 }
 
 const DRY_RUN_MATCH = /^dry-run: (?:allow|deny) policy match$/

@@ -1,8 +1,11 @@
+import { isIP } from 'node:net'
+import { formatHostPort } from '../mesh/addresses.ts'
 import type { ClientRequest } from './client.ts'
 import type { MeshLab } from './mesh-lab.ts'
 import { NodeObservers } from './node-observers.ts'
 import { type Observation, observe, recordsOf } from './observation.ts'
 import type { Scenario } from './scenario.ts'
+import type { LabPod } from './topology.ts'
 import type { WireEvidence, WireObserver, WireQuestion } from './wire-observer.ts'
 
 /**
@@ -35,12 +38,10 @@ export async function runScenario(
 ): Promise<Observation> {
   const observer = observers.on(clientOf(lab, scenario).node)
   const { host, port } = lab.resolve(scenario.target)
-  const serverAddress = addressOfTarget(lab, scenario)
   const request = requestOf(lab, scenario)
   const question: WireQuestion = {
     marker: request.marker,
-    clientAddress: clientOf(lab, scenario).address,
-    serverAddress,
+    ...endsOf(lab, scenario, isIP(host)),
   }
   const [position, verdicts] = [lab.journal.length, lab.journal.verdicts]
   observer.begin()
@@ -58,7 +59,7 @@ export async function runScenario(
   const inbound = own.find(({ direction }) => direction === 'inbound')
   return observe({
     scenario,
-    dialled: `${host}:${port}`,
+    dialled: formatHostPort(host, port),
     report,
     records: own,
     verdicts: inbound === undefined ? [] : lab.journal.verdictsOf(inbound, verdicts),
@@ -86,14 +87,25 @@ function requestOf(lab: MeshLab, { target, traffic }: Scenario): ClientRequest {
   return { ...common, kind: 'http', path: `/?marker=${marker}` }
 }
 
-function clientOf(lab: MeshLab, { from }: Scenario): { node: string; address: string } {
+function clientOf(lab: MeshLab, { from }: Scenario): LabPod {
   const pod = lab.topology.pods.find(({ id }) => id === from)
   if (pod === undefined) throw new Error(`no pod ${from}`)
   return pod
 }
 
-function addressOfTarget(lab: MeshLab, { target }: Scenario): string {
-  return lab.topology.pods.find(({ id }) => id === target.to)?.address ?? lab.topology.outside.address
+/** Both in the family that is dialled: the one does not change on the way. */
+function endsOf(
+  lab: MeshLab,
+  scenario: Scenario,
+  family: number,
+): Pick<WireQuestion, 'clientAddress' | 'serverAddress'> {
+  const { pods, outside } = lab.topology
+  const server = pods.find(({ id }) => id === scenario.target.to) ?? {
+    addresses: [outside.address, outside.ipv6],
+  }
+  const pick = ({ addresses }: { readonly addresses: readonly string[] }): string =>
+    addresses.find((address) => isIP(address) === family) ?? ''
+  return { clientAddress: pick(clientOf(lab, scenario)), serverAddress: pick(server) }
 }
 
 /** After the client has ended, its proxies log within milliseconds; a line that comes later is a finding. */
