@@ -1,0 +1,13 @@
+/** HBONE conformance: black-box checks of any server on 15008. */
+export { Application } from './application.ts'
+export type { Check, Finding, Level, Need } from './check.ts'
+export { ALL_CHECKS } from './checks/index.ts'
+export type { Target } from './context.ts'
+export { type ClientIdentity, type Credentials, identityOf, loadIdentity, spiffeIdOf } from './credentials.ts'
+export { ConformanceError, type ConformanceErrorCode } from './errors.ts'
+export { assertReachable } from './reachable.ts'
+export { reportJson } from './report/json.ts'
+export { scoreCard } from './report/markdown.ts'
+export { summaryOf } from './report/summary.ts'
+export { listText, tableText } from './report/table.ts'
+export { isConformant, type Outcome, runChecks } from './suite.ts'

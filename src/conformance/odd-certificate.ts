@@ -1,0 +1,51 @@
+import type { CaMaterial } from '../identity/index.ts'
+import { generateKeyPair } from '../identity/index.ts'
+import { privateKeyPem, subjectPublicKeyInfo } from '../identity/keys.ts'
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+} from '../identity/x509.ts'
+import type { Credentials } from './credentials.ts'
+
+/** What makes it odd. */
+export interface OddNames {
+  readonly uri?: string
+  readonly dnsName?: string
+  /** Without the extended key usage of a client. */
+  readonly serverOnly?: boolean
+}
+
+/** A certificate that the mesh's own CA signed, and would never sign for a workload. */
+export async function oddCertificate(
+  material: CaMaterial,
+  { uri, dnsName, serverOnly = false }: OddNames,
+): Promise<Credentials> {
+  const keys = await generateKeyPair()
+  const usages = [ExtendedKeyUsage.serverAuth, ...(serverOnly ? [] : [ExtendedKeyUsage.clientAuth])]
+  const names = [
+    ...(uri === undefined ? [] : [{ type: 'url' as const, value: uri }]),
+    ...(dnsName === undefined ? [] : [{ type: 'dns' as const, value: dnsName }]),
+  ]
+  const leaf = await material.signCertificate({
+    publicKey: subjectPublicKeyInfo(keys.publicKey),
+    notBefore: new Date(Date.now() - MINUTE_MS),
+    notAfter: new Date(Date.now() + 60 * MINUTE_MS),
+    extensions: [
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new ExtendedKeyUsageExtension(usages),
+      new BasicConstraintsExtension(false, undefined, true),
+      new SubjectAlternativeNameExtension(names, true),
+    ],
+  })
+  return {
+    key: privateKeyPem(keys.privateKey),
+    chain: [leaf, ...material.intermediatesPem].join(''),
+    roots: material.rootsPem,
+  }
+}
+
+const MINUTE_MS = 60_000
