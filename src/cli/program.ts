@@ -4,6 +4,7 @@ import { agentCommand } from './agent.ts'
 import { certsCommand } from './certs.ts'
 import { configCommand } from './config.ts'
 import { configServerCommand } from './config-server.ts'
+import { conformanceCommand } from './conformance.ts'
 import { explainCommand } from './explain.ts'
 import { labCommand } from './lab.ts'
 import { proxyCommand } from './proxy.ts'
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     .addCommand(explainCommand())
     .addCommand(configCommand())
     .addCommand(certsCommand())
+    .addCommand(conformanceCommand())
     .addCommand(tokenCommand())
     .addCommand(versionCommand(packageVersion()))
 }
