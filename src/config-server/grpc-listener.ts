@@ -68,6 +68,8 @@ export async function openGrpcListener(options: GrpcListenerOptions): Promise<Gr
   const serve = connectNodeAdapter({
     routes: options.routes,
     readMaxBytes: MAX_REQUEST_BYTES,
+    // A mesh compressed anew for each proxy costs more than the network that it saves: they are near.
+    acceptCompression: [],
     shutdownSignal: stopping.signal,
     contextValues: ({ socket }) => createContextValues().set(peerAddress, socket.remoteAddress ?? ''),
   })

@@ -9,6 +9,7 @@ import { DeltaSession, type SubscriptionStatus } from './delta-session.ts'
 import { silentLog, type XdsLog } from './log.ts'
 import type { ProvenCaller } from './node-rules.ts'
 import { peerAddress } from './peer-address.ts'
+import { PushGate } from './push-gate.ts'
 import type { ResourceCache } from './resource-cache.ts'
 import { Wakeup } from './wakeup.ts'
 
@@ -54,6 +55,7 @@ export class DeltaServer {
   readonly #log: XdsLog
   readonly #now: () => number
   readonly #streams = new Set<OpenStream>()
+  readonly #gate = new PushGate(WHOLE_MESHES_AT_ONCE, WHOLE_MESH_PATIENCE_MS)
 
   constructor(options: DeltaServerOptions) {
     this.#options = options
@@ -94,14 +96,19 @@ export class DeltaServer {
     const reading = readAll(requests, stream, wakeup)
     try {
       while (!context.signal.aborted) {
-        const began = performance.now()
-        const response = stream.session.next()
-        if (response !== undefined) {
-          // Resumed when the connection has taken it: a slow client is asked nothing more of meanwhile.
-          yield response
-          this.#pushed(stream, response.typeUrl, began)
-        } else if (stream.end !== undefined) break
-        else await wakeup.wait(context.signal, this.#waitMs(stream))
+        const leave = stream.session.wantsWholeMesh ? await this.#gate.enter() : undefined
+        try {
+          const began = performance.now()
+          const response = stream.session.next()
+          if (response !== undefined) {
+            // Resumed when the connection has taken it: a slow client is asked nothing more of meanwhile.
+            yield response
+            this.#pushed(stream, response.typeUrl, began)
+          } else if (stream.end !== undefined) break
+          else await wakeup.wait(context.signal, this.#waitMs(stream))
+        } finally {
+          leave?.()
+        }
         this.#checkProof(stream)
       }
       if (stream.end?.error !== undefined && !context.signal.aborted) throw stream.end.error
@@ -193,6 +200,10 @@ export function adsRoutes(options: DeltaServerOptions): (router: ConnectRouter) 
 
 /** A client that has not answered by then is reported; applying 100,000 workloads takes seconds. */
 const ACK_PATIENCE_MS = 30_000
+/** New proxies that are sent a mesh at the same time; of 100,000 workloads it has about 30 MB, and each has its own copy. */
+const WHOLE_MESHES_AT_ONCE = 8
+/** A client may hold up others for so long; one that reads takes a second. Milliseconds. */
+const WHOLE_MESH_PATIENCE_MS = 5_000
 /** A longer timer than 31 bits hold fires at once; an hour later one can look again. */
 const LONGEST_WAIT_MS = 3_600_000
 

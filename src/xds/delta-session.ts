@@ -7,6 +7,7 @@ import {
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
 import type { DeltaServerMetrics } from './delta-metrics.ts'
 import { type DeltaAnswer, DeltaSubscription, MAX_SUBSCRIBED_NAMES } from './delta-subscription.ts'
+import { encodeResource, RESOURCES_FIELD } from './encode-resources.ts'
 import type { XdsLog } from './log.ts'
 import { checkNodeIdentity, type ProvenCaller, type ProxyNode, parseNode } from './node-rules.ts'
 import type { ResourceCache } from './resource-cache.ts'
@@ -124,7 +125,7 @@ export class DeltaSession {
     if (policies === undefined || !policies.subscription.withholds || !this.#mayPush(policies))
       return undefined
     if (others.some(({ subscription, table }) => subscription.isBehind(table))) return undefined
-    return this.#respond(policies, policies.subscription.withdraw(policies.table))
+    return this.#respond(policies, policies.subscription.withdraw(policies.table), false)
   }
 
   /** When `next` may have something even if nothing happens; milliseconds, undefined for never. */
@@ -140,6 +141,11 @@ export class DeltaSession {
   /** Whether the client has been sent all that it should have. */
   get upToDate(): boolean {
     return [...this.#types.values()].every(isUpToDate)
+  }
+
+  /** Whether the next response may be a whole mesh, of which not too many should be on their way at once. */
+  get wantsWholeMesh(): boolean {
+    return [...this.#types.values()].some(isWholeMesh)
   }
 
   status(): readonly SubscriptionStatus[] {
@@ -192,9 +198,10 @@ export class DeltaSession {
   #answer(state: TypeState, evenUnacknowledged: boolean): DeltaDiscoveryResponse | undefined {
     const { subscription, table } = state
     if (!subscription.mustAnswer && !evenUnacknowledged && !this.#mayPush(state)) return undefined
+    const isWhole = isWholeMesh(state)
     const answer = subscription.answer(table)
     if (answer === 'too-far-behind') throw tooFarBehind()
-    return answer && this.#respond(state, answer)
+    return answer && this.#respond(state, answer, isWhole)
   }
 
   /** Told once for each type, and of a few types only: the client chooses the names. */
@@ -223,7 +230,7 @@ export class DeltaSession {
     this.#options.log.warn({ node: this.#node?.id, typeUrl, nonce: state.lastNonce, reason }, 'xds NACK')
   }
 
-  #respond(state: TypeState, answer: DeltaAnswer): DeltaDiscoveryResponse {
+  #respond(state: TypeState, answer: DeltaAnswer, isWhole: boolean): DeltaDiscoveryResponse {
     const { typeUrl } = state
     const nonce = String(++this.#nonce)
     state.lastNonce = nonce
@@ -235,20 +242,20 @@ export class DeltaSession {
       { node: this.#node?.id, typeUrl, nonce, resources: resources.length, removed: removed.length },
       'xds push',
     )
-    return create(DeltaDiscoveryResponseSchema, {
+    const response = create(DeltaDiscoveryResponseSchema, {
       typeUrl,
       nonce,
-      resources: resources.map(({ name, version, value, aliases }) => ({
-        name,
-        version,
-        aliases: withAliases ? [...aliases] : [],
-        resource: { typeUrl, value },
-      })),
+      resources: isWhole ? [] : resources.map((resource) => encodeResource(resource, typeUrl, withAliases)),
       removedResources: [...removed],
     })
+    // Written as it is: bytes of a field that the message says nothing of.
+    if (isWhole) response.$unknown = [{ ...RESOURCES_FIELD, data: state.table.everything(typeUrl) }]
+    return response
   }
 }
 
+/** From this many on, all of a type are encoded once for all who need them. Entries. */
+export const WHOLE_MESH_RESOURCES = 1_000
 /** What a node proxy subscribes to, in one go. */
 const PROXY_TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE]
 /** A proxy writes its first requests together; later, the other type is not wanted. Milliseconds. */
@@ -284,6 +291,10 @@ interface TypeState {
   lastAckAt: number | undefined
   nacks: number
   lastNack: { readonly at: number; readonly reason: string } | undefined
+}
+
+function isWholeMesh({ subscription, table }: TypeState): boolean {
+  return table.resources.size >= WHOLE_MESH_RESOURCES && subscription.needsEverything
 }
 
 function isUpToDate({ subscription, table }: TypeState): boolean {

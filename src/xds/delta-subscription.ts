@@ -74,6 +74,11 @@ export class DeltaSubscription {
     return this.#mustAnswer || this.#asked.size > 0
   }
 
+  /** Whether the next answer is the whole table, to a client that has nothing of it. */
+  get needsEverything(): boolean {
+    return this.#wildcard && this.#base === undefined && this.#held.size === 0 && this.#asked.size === 0
+  }
+
   /** Whether the client has something in force that `withdraw` takes away. */
   get withholds(): boolean {
     return this.#withheld.size > 0

@@ -1,4 +1,5 @@
 import { ChangeJournal } from './change-journal.ts'
+import { encodeResources } from './encode-resources.ts'
 import { NameIndex } from './name-index.ts'
 import { type CachedResource, type NewResource, versionOf } from './resource.ts'
 
@@ -26,6 +27,7 @@ export class ResourceTable {
   /** Made when the first on-demand client asks. */
   #index: NameIndex | undefined
   #generation = 0
+  #everything: { readonly generation: number; readonly bytes: Uint8Array } | undefined
 
   get resources(): ReadonlyMap<string, CachedResource> {
     return this.#resources
@@ -55,6 +57,7 @@ export class ResourceTable {
     if (this.#journal === undefined) this.#journal = new ChangeJournal(this.#generation)
     else if (before.size > 0) this.#journal.add(generation, before)
     this.#changesSince.clear()
+    if (before.size > 0) this.#everything = undefined
     return before.size > 0
   }
 
@@ -89,6 +92,15 @@ export class ResourceTable {
     }
     const removed = [...held.keys()].filter((name) => !this.#resources.has(name))
     return { changed, removed, narrowed: new Set() }
+  }
+
+  /** The `resources` of a response with all of them, encoded: made once for all clients that are new. */
+  everything(typeUrl: string): Uint8Array {
+    if (this.#everything?.generation !== this.#generation) {
+      const bytes = encodeResources(this.#resources.values(), typeUrl)
+      this.#everything = { generation: this.#generation, bytes }
+    }
+    return this.#everything.bytes
   }
 
   /** What a client gets that asks for one name: the resource of that name or alias, and those it brings along. */
