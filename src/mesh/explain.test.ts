@@ -56,7 +56,7 @@ t.test('a decision names the rule, or who could have allowed it', async (t) => {
   const allows = (count: number) => Array.from({ length: count }, (_, i) => aPolicy({ name: `p${i}` }))
   t.equal(
     explainDecision(authorize(allows(2), context)),
-    'denied: allow policies exist, but none allowed: no rule matches of default/p0, default/p1',
+    'denied: allow policies exist, but none allowed: no rule matches in default/p0, default/p1',
   )
   t.match(explainDecision(authorize(allows(7), context)), /default\/p4 and 2 more$/)
   t.equal(explainSubject(context), 'spiffe://td/ns/a/sa/b from 10.0.0.1 to [fd00::2]:80')

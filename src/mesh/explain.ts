@@ -27,7 +27,7 @@ export function explainDecision({
 }: Pick<Verdict, 'allowed' | 'message' | 'unmatched'> & { readonly rule?: number | undefined }): string {
   const what = `${allowed ? 'allowed' : 'denied'}: ${message}`
   if (rule !== undefined) return `${what}, rule ${rule}`
-  return unmatched === undefined ? what : `${what}: no rule matches of ${explainUnmatched(unmatched)}`
+  return unmatched === undefined ? what : `${what}: no rule matches in ${explainUnmatched(unmatched)}`
 }
 
 /** `ns/a, ns/b and 3 more`. */
