@@ -156,9 +156,21 @@ export function rbac(
   })
 }
 
+/** Who an Envoy is, in its own metrics and to whom it asks for configuration. */
+export interface EnvoyNode {
+  readonly id: string
+  readonly cluster: string
+}
+
 /** A whole bootstrap, with Envoy's own metrics and administration on loopback only. */
-export function bootstrap(listeners: readonly Json[], clusters: readonly Json[]): Json {
+export function bootstrap(
+  listeners: readonly Json[],
+  clusters: readonly Json[],
+  // Without one, Envoy reads no SDS, not even out of a file.
+  node: EnvoyNode = { id: 'envoy', cluster: 'envoy' },
+): Json {
   return {
+    node,
     admin: { address: socketAddress('127.0.0.1', ADMIN_PORT) },
     bootstrap_extensions: [
       extension('envoy.bootstrap.internal_listener', 'bootstrap.internal_listener.v3.InternalListener', {

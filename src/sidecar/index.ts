@@ -5,6 +5,7 @@ export {
   bootstrap,
   connectionManager,
   destinationMatch,
+  type EnvoyNode,
   endpointAt,
   extension,
   internalCluster,

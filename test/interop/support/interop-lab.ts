@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, symlink, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -15,7 +15,7 @@ import { runCommand } from '../../../src/lab/command.ts'
 import { type LabOptions, type MeshLab, startLab } from '../../../src/lab/mesh-lab.ts'
 import { namespaceOf } from '../../../src/lab/topology.ts'
 import type { NetworkNamespace } from '../../../src/linux/index.ts'
-import type { Json, TlsFiles } from '../../../src/sidecar/index.ts'
+import { type Json, sdsResources, type TlsFiles } from '../../../src/sidecar/index.ts'
 import { until } from '../../support/until.ts'
 import { EnvoyProcess } from './envoy-process.ts'
 import { TestApp } from './sockets.ts'
@@ -27,6 +27,12 @@ export const ADDRESS = {
   'envoy/client': '10.244.3.10',
   'envoy/server': '10.244.4.10',
 } as const
+
+export interface WatchedCredentials {
+  readonly tls: TlsFiles
+  /** New ones, valid for so many seconds. */
+  readonly replace: (seconds: number) => Promise<void>
+}
 
 /** A lab of two node proxies, with room for an Envoy at either end. */
 export class InteropLab {
@@ -69,8 +75,8 @@ export class InteropLab {
   }
 
   /** An application in a pod, until the end of the test. */
-  app(pod: string, port: number, t: Test = this.#test): TestApp {
-    const app = new TestApp(this.namespace(pod), this.address(pod), port)
+  app(pod: string, port: number, t: Test = this.#test, family: 4 | 6 = 4): TestApp {
+    const app = new TestApp(this.namespace(pod), this.address(pod, family), port)
     t.teardown(() => app[Symbol.dispose]())
     return app
   }
@@ -84,14 +90,37 @@ export class InteropLab {
   }
 
   /** A certificate of the lab's own CA, as files. */
-  async credentials(id: Partial<SpiffeId> = {}): Promise<TlsFiles> {
-    return this.#write(await loadCa(this.mesh.state.certs), id)
+  async credentials(id: Partial<SpiffeId> = {}, seconds = CERTIFICATE_SECONDS): Promise<TlsFiles> {
+    return this.#write(await loadCa(this.mesh.state.certs), id, seconds)
+  }
+
+  /**
+   * The same, watched by Envoy: `replace` swaps certificate and key for new
+   * ones at once, as Kubernetes does it, by a link to a folder.
+   */
+  async watchedCredentials(id: Partial<SpiffeId>, seconds: number): Promise<WatchedCredentials> {
+    const folder = await mkdtemp(join(this.#folder, 'watched-'))
+    const link = join(folder, 'current')
+    const replace = async (lifetime: number): Promise<void> => {
+      const { chain = '', key = '' } = await this.credentials(id, lifetime)
+      const next = await mkdtemp(join(folder, 'version-'))
+      await rename(chain, join(next, 'cert-chain.pem'))
+      await rename(key, join(next, 'key.pem'))
+      await symlink(next, `${link}.next`)
+      await rename(`${link}.next`, link)
+    }
+    await replace(seconds)
+    const { roots } = await this.credentials(id)
+    const files = { chain: join(link, 'cert-chain.pem'), key: join(link, 'key.pem'), roots }
+    const sds = join(folder, 'sds.json')
+    await writeFile(sds, JSON.stringify(sdsResources(files, folder)))
+    return { tls: { ...files, sds }, replace }
   }
 
   /** The same names under a root that nobody trusts, `ownRoots`; the lab's roots are believed. */
   async rogueCredentials(id: Partial<SpiffeId> = {}): Promise<TlsFiles & { readonly ownRoots: string }> {
     const { roots } = await this.credentials()
-    const rogue = await this.#write(await createInMemoryCa(), id)
+    const rogue = await this.#write(await createInMemoryCa(), id, CERTIFICATE_SECONDS)
     return { ...rogue, roots, ownRoots: rogue.roots }
   }
 
@@ -100,9 +129,13 @@ export class InteropLab {
     return JSON.parse((await this.mesh.admin(node, '/connections')).body).length
   }
 
-  async #write(material: CaMaterial, id: Partial<SpiffeId>): Promise<Required<Omit<TlsFiles, 'sds'>>> {
+  async #write(
+    material: CaMaterial,
+    id: Partial<SpiffeId>,
+    seconds: number,
+  ): Promise<Required<Omit<TlsFiles, 'sds'>>> {
     const full = { trustDomain: 'cluster.local', namespace: 'envoy', serviceAccount: 'client', ...id }
-    const svid = await new CertificateAuthority(material).issueSvid(full, CERTIFICATE_SECONDS)
+    const svid = await new CertificateAuthority(material).issueSvid(full, seconds)
     const base = join(this.#folder, Math.random().toString(36).slice(2))
     const files = { chain: `${base}.chain.pem`, key: `${base}.key`, roots: `${base}.roots.pem` }
     await writeFile(files.chain, svid.certificateChain.join(''))
@@ -111,6 +144,9 @@ export class InteropLab {
     return files
   }
 }
+
+/** The mesh of {@link ADDRESS} with IPv6 addresses beside the others. */
+export const DUAL_STACK: LabOptions = { manifests: new URL('./mesh-dual-stack', import.meta.url).pathname }
 
 /** The mesh with a seat for every other kind of Envoy. */
 export const SEATS: LabOptions = { manifests: new URL('./mesh-seats', import.meta.url).pathname }

@@ -1,4 +1,4 @@
-import { createServer, Socket } from 'node:net'
+import { createServer, isIPv6, Socket } from 'node:net'
 import { listenTcp, type NetworkNamespace, openTcpSocket } from '../../../src/linux/index.ts'
 
 /** An application of a pod, played by the test: it gets each connection, unread, and half-open. */
@@ -43,7 +43,7 @@ export class TestApp implements Disposable {
  * is connected, or was and is over already: a proxy that will not have it may be that fast.
  */
 export async function dialIn(namespace: NetworkNamespace, host: string, port: number): Promise<Socket> {
-  const fd = namespace.run(() => openTcpSocket({ family: 4 }))
+  const fd = namespace.run(() => openTcpSocket({ family: isIPv6(host) ? 6 : 4 }))
   // Reading must not begin before the connect.
   const options: object = { fd, readable: true, writable: true, manualStart: true, allowHalfOpen: true }
   const socket = new Socket(options).connect({ host, port })
