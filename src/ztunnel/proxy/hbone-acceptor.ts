@@ -32,15 +32,14 @@ export class HboneAcceptor {
   }
 
   async accept(captured: CapturedSocket): Promise<void> {
-    this.#server ??= this.#start()
-    const starting = this.#server
+    const { local, svids } = this.#options
     try {
-      const server = await starting
+      const server = await this.#running()
+      // It may have ended while the CA was away. Peers refuse it then, and without a caller the next attempt may be minutes off.
+      await svidOf(svids, await local.get())
       if (this.#closed) captured.socket.destroy()
       else server.accept(captured.socket)
     } catch (error) {
-      // The next connection tries again: the certificate may be there by then.
-      if (this.#server === starting) this.#server = undefined
       captured.socket.destroy()
       this.#reject(formatSocketAddress(captured.source), formatSocketAddress(captured.destination), error)
     }
@@ -56,6 +55,18 @@ export class HboneAcceptor {
     this.#closed = true
     this.#stopWatching?.()
     void this.#server?.then((server) => server.close()).catch(() => {})
+  }
+
+  async #running(): Promise<HboneServer> {
+    this.#server ??= this.#start()
+    const starting = this.#server
+    try {
+      return await starting
+    } catch (error) {
+      // The next connection tries again: the certificate may be there by then.
+      if (this.#server === starting) this.#server = undefined
+      throw error
+    }
   }
 
   async #start(): Promise<HboneServer> {
