@@ -61,7 +61,7 @@ export function observe(evidence: Evidence): Observation {
   const problems = [
     ...differences(scenario.expected, observed),
     ...contentProblems(scenario, report),
-    ...refusalProblems(scenario.expected, inbound, outbound),
+    ...(observed.verdict === 'denied' ? refusalProblems(scenario.expected, inbound, outbound) : []),
   ]
   return { scenario, dialled, report, records, milliseconds: report.milliseconds, ...observed, problems }
 }
@@ -142,7 +142,7 @@ function contentProblems({ expected, traffic }: Scenario, report: ClientReport):
   return problems
 }
 
-/** Who refused, and why, must be the policies: a client fails in the same way when its server is gone. */
+/** Of a connection that was denied: for the reason that was expected, and the client's side was told so. */
 function refusalProblems(
   { verdict, policy, wire }: Expectation,
   inbound: AccessRecord | undefined,
