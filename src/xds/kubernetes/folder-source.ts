@@ -3,7 +3,7 @@ import { silentLog, type XdsLog } from '../log.ts'
 import type { Source, SourceProblem, SourceSnapshot, SourceStatus } from '../source.ts'
 import type { FolderSnapshot } from './folder.ts'
 import { type FileProblem, formatProblem } from './problem.ts'
-import { translate } from './translate.ts'
+import { Translator } from './translate.ts'
 import type { TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'
 
@@ -19,12 +19,14 @@ export interface FolderSourceOptions extends TranslateOptions {
 export class FolderSource implements Source {
   readonly #options: FolderSourceOptions
   readonly #log: XdsLog
+  readonly #translator: Translator
   #watch: FolderWatch | undefined
   #problems: readonly SourceProblem[] = []
   #complete = false
 
   constructor(options: FolderSourceOptions) {
     this.#options = options
+    this.#translator = new Translator(options)
     this.#log = options.log ?? silentLog
   }
 
@@ -53,7 +55,7 @@ export class FolderSource implements Source {
   }
 
   #changed(snapshot: FolderSnapshot, onMesh: (mesh: SourceSnapshot) => void): void {
-    const { warnings, ...mesh } = translate(snapshot.objects, this.#options)
+    const { warnings, ...mesh } = this.#translator.translate(snapshot.objects)
     const problems = [...snapshot.problems, ...warnings.map((warning) => located(warning, snapshot))]
     this.#report(problems.map((problem) => ({ severity: problem.severity, text: formatProblem(problem) })))
     // A file that was refused from the start may hold a DENY policy: serving the rest could withdraw it from every proxy.

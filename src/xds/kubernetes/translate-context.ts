@@ -1,3 +1,4 @@
+import type { MeshIndex } from './mesh-index.ts'
 import type { KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { SlicedPods } from './translate-endpoint-slice.ts'
 import type { PublishedEntry } from './translate-service-entry.ts'
@@ -26,6 +27,7 @@ export interface TranslateContext extends Required<TranslateOptions> {
   readonly trustDomainAliases: readonly string[]
   /** The ServiceEntries and the hosts that each speaks for. */
   readonly published: readonly PublishedEntry[]
+  readonly index: MeshIndex
   /** Pods that EndpointSlices name. */
   readonly slicedPods: SlicedPods
   warn(object: KubernetesObject, field: string, message: string): void

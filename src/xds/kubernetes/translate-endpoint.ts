@@ -3,20 +3,16 @@ import type { Locality, Port, ServiceKey, Workload } from '../../mesh/model.ts'
 import { REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
 import type { KubernetesObject, ObjectMeta } from './objects.ts'
 import type { EndpointSpec, WorkloadEntry } from './objects-networking.ts'
-import { type Labelled, matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
 import { entryServices, type PublishedEntry, selectingEntries } from './translate-service-entry.ts'
 import { waypointOf } from './waypoint-bindings.ts'
 import { CANONICAL_NAME_LABELS, CANONICAL_REVISION_LABELS, firstLabel } from './workload-names.ts'
 
-/** Names of the selector-scoped policies that apply to a workload. */
-export type PoliciesOf = (workload: Labelled) => readonly string[]
-
-/** A WorkloadEntry as a workload, as istiod's ambient index makes it. */
+/** A WorkloadEntry as a workload, as istiod's ambient index makes it. `policies` as for a pod. */
 export function translateWorkloadEntry(
   entry: WorkloadEntry,
-  policiesOf: PoliciesOf,
+  policies: readonly string[],
   context: TranslateContext,
 ): Workload {
   const { namespace, name } = entry.metadata
@@ -26,10 +22,10 @@ export function translateWorkloadEntry(
       object: entry,
       metadata: entry.metadata,
       spec: entry.spec,
-      policies: policiesOf(entry),
+      policies,
       services: new Map([
         ...kubernetesServicesOf(entry, context),
-        ...selectingEntries(entry.metadata, (port) => entry.spec.ports.get(port), context),
+        ...selectingEntries(entry, (port) => entry.spec.ports.get(port), context),
       ]),
     },
     context,
@@ -39,7 +35,7 @@ export function translateWorkloadEntry(
 /** The endpoints of a ServiceEntry as workloads; its hosts themselves, if they are to be resolved and it has no others. */
 export function translateEntryEndpoints(
   published: PublishedEntry,
-  policiesOf: PoliciesOf,
+  policies: readonly string[],
   context: TranslateContext,
 ): readonly Workload[] {
   const { entry, hosts } = published
@@ -53,7 +49,7 @@ export function translateEntryEndpoints(
         object: entry,
         metadata: { ...metadata, labels: endpoint.labels, annotations: {} },
         spec: endpoint,
-        policies: policiesOf(entry),
+        policies,
         services: new Map(services),
       },
       context,
@@ -145,20 +141,18 @@ function localityOf(text: string): Locality {
 }
 
 function kubernetesServicesOf(
-  { metadata, spec }: WorkloadEntry,
+  entry: WorkloadEntry,
   context: TranslateContext,
 ): [ServiceKey, readonly Port[]][] {
-  return [...context.objects.services.values()].flatMap((service): [ServiceKey, readonly Port[]][] => {
-    const { selector, type, ports } = service.spec
-    if (service.metadata.namespace !== metadata.namespace || type === 'ExternalName') return []
-    if (Object.keys(selector).length === 0 || !matchesLabels(selector, metadata.labels)) return []
-    const mapped = ports.flatMap((port): Port[] => {
+  const { metadata, spec } = entry
+  return context.index.services.matching(entry).map((service): [ServiceKey, readonly Port[]] => {
+    const mapped = service.spec.ports.flatMap((port): Port[] => {
       if (port.protocol !== 'TCP') return []
       const named = spec.ports.get(String(port.targetPort)) ?? spec.ports.get(port.name)
       const targetPort = named ?? (typeof port.targetPort === 'number' ? port.targetPort : undefined)
       if (targetPort === undefined) return []
       return [{ servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) }]
     })
-    return [[`${metadata.namespace}/${hostnameOf(service, context)}`, mapped]]
+    return [`${metadata.namespace}/${hostnameOf(service, context)}`, mapped]
   })
 }

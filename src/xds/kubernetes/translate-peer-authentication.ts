@@ -1,6 +1,7 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
 import type { MutualTlsMode, PeerAuthentication } from './objects.ts'
-import { type Labelled, matchesLabels } from './selector.ts'
+import type { Labelled } from './selector.ts'
+import { SelectorIndex } from './selector-index.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { EMPTY_MATCH } from './translate-rule.ts'
 
@@ -22,6 +23,14 @@ export interface MutualTlsPolicies {
 export function translatePeerAuthentications(context: TranslateContext): MutualTlsPolicies {
   const all = [...context.objects.peerAuthentications.values()].sort(byAge)
   if (all.length === 0) return { policies: [], attachedTo: () => [] }
+  const modes = namespaceModes(all)
+  /** What holds in a namespace for workloads that no selector picks. */
+  const inherited = (namespace: string): MutualTlsMode => {
+    const asked = [namespace, context.rootNamespace].map((level) => modes.get(level) ?? 'UNSET')
+    return asked.find((mode) => mode !== 'UNSET') ?? 'PERMISSIVE'
+  }
+  const effective = ({ metadata, spec }: PeerAuthentication) =>
+    spec.mode === 'UNSET' ? inherited(metadata.namespace) : spec.mode
   const strict: MeshPolicy = {
     ...denyPolicy(context.rootNamespace, 'istio_converted_static_strict'),
     rules: [[[ANONYMOUS]]],
@@ -29,20 +38,20 @@ export function translatePeerAuthentications(context: TranslateContext): MutualT
   const converted = new Map<PeerAuthentication, MeshPolicy>()
   for (const policy of all) {
     if (policy.metadata.namespace === context.rootNamespace) continue
-    const rules = portRules(policy, effectiveMode(policy, all, context))
+    const rules = portRules(policy, effective(policy))
     if (rules.length === 0) continue
     const name = `converted_peer_authentication_${policy.metadata.name}`
     converted.set(policy, { ...denyPolicy(policy.metadata.namespace, name), rules })
   }
+  const selectors = peerAuthenticationSelectors(all, context.rootNamespace)
   return {
     policies: [strict, ...converted.values()],
     attachedTo: (pod) => {
-      const selecting = all.find((policy) => peerAuthenticationSelects(policy, pod, context.rootNamespace))
+      // The oldest.
+      const [selecting] = selectors.matching(pod)
       const own = selecting === undefined ? undefined : converted.get(selecting)
       if (own !== undefined) return [`${own.namespace}/${own.name}`]
-      const mode = selecting
-        ? effectiveMode(selecting, all, context)
-        : inheritedMode(pod.metadata.namespace, all, context)
+      const mode = selecting ? effective(selecting) : inherited(pod.metadata.namespace)
       return mode === 'STRICT' ? [`${strict.namespace}/${strict.name}`] : []
     },
   }
@@ -61,42 +70,28 @@ function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
   return String(left) < String(right) ? -1 : 1
 }
 
-/** Whether a policy has a selector and it picks the pod. From the root namespace none does, as in istiod. */
-export function peerAuthenticationSelects(
-  { metadata, spec }: PeerAuthentication,
-  pod: Labelled,
+/** The policies that select workloads. From the root namespace none does, as in istiod. */
+export function peerAuthenticationSelectors(
+  all: Iterable<PeerAuthentication>,
   rootNamespace: string,
-): boolean {
-  return (
-    spec.matchLabels !== undefined &&
-    metadata.namespace !== rootNamespace &&
-    metadata.namespace === pod.metadata.namespace &&
-    matchesLabels(spec.matchLabels, pod.metadata.labels)
+): SelectorIndex<PeerAuthentication> {
+  return new SelectorIndex(
+    [...all].flatMap((item) => {
+      const selector = item.spec.matchLabels
+      const { namespace } = item.metadata
+      return selector === undefined || namespace === rootNamespace ? [] : [{ item, namespace, selector }]
+    }),
   )
 }
 
-function effectiveMode(
-  policy: PeerAuthentication,
-  all: readonly PeerAuthentication[],
-  context: TranslateContext,
-): MutualTlsMode {
-  const { mode } = policy.spec
-  return mode === 'UNSET' ? inheritedMode(policy.metadata.namespace, all, context) : mode
-}
-
-/** What holds in a namespace for workloads that no selector picks. */
-function inheritedMode(
-  namespace: string,
-  all: readonly PeerAuthentication[],
-  context: TranslateContext,
-): MutualTlsMode {
-  for (const level of [namespace, context.rootNamespace]) {
-    const policy = all.find(
-      ({ metadata, spec }) => metadata.namespace === level && spec.matchLabels === undefined,
-    )
-    if (policy !== undefined && policy.spec.mode !== 'UNSET') return policy.spec.mode
+/** By namespace, what its oldest policy without selector asks for. */
+function namespaceModes(all: readonly PeerAuthentication[]): ReadonlyMap<string, MutualTlsMode> {
+  const modes = new Map<string, MutualTlsMode>()
+  for (const { metadata, spec } of all) {
+    if (spec.matchLabels === undefined && !modes.has(metadata.namespace))
+      modes.set(metadata.namespace, spec.mode)
   }
-  return 'PERMISSIVE'
+  return modes
 }
 
 /** Rules for the ports that differ from the policy's own mode; none when no port does. */

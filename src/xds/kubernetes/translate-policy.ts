@@ -1,17 +1,20 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
 import type { AuthorizationPolicy } from './objects.ts'
-import { type Labelled, matchesLabels } from './selector.ts'
 import { whoEnforces } from './target-enforcers.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { translateRule } from './translate-rule.ts'
 
 /** A policy and the workloads that must list it. */
 export interface AttachedPolicy {
+  /** What it was made of. */
+  readonly object: AuthorizationPolicy
   readonly policy: MeshPolicy
   /** `namespace/name` */
   readonly name: string
-  /** False for a policy without a selector: it is found by its scope. */
-  selects(workload: Labelled): boolean
+  /** Undefined for a policy without a selector: it is found by its scope. */
+  readonly selector: Readonly<Record<string, string>> | undefined
+  /** Where it selects; undefined: everywhere. */
+  readonly within: string | undefined
 }
 
 /**
@@ -53,12 +56,11 @@ export function translateAuthorizationPolicy(
   const isRoot = metadata.namespace === context.rootNamespace
   const scope = matchLabels !== undefined ? 'WORKLOAD_SELECTOR' : isRoot ? 'GLOBAL' : 'NAMESPACE'
   return {
+    object: policy,
     policy: { name: metadata.name, namespace: metadata.namespace, scope, action, dryRun, rules },
     name: `${metadata.namespace}/${metadata.name}`,
-    selects: (pod) =>
-      matchLabels !== undefined &&
-      (isRoot || pod.metadata.namespace === metadata.namespace) &&
-      matchesLabels(matchLabels, pod.metadata.labels),
+    selector: matchLabels,
+    within: isRoot ? undefined : namespace,
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Service as MeshService, Port, ServiceKey } from '../../mesh/model.ts'
-import type { KubernetesObjects, ObjectMeta } from './objects.ts'
+import type { KubernetesObjects } from './objects.ts'
 import type { ServiceEntry, ServiceEntryPort } from './objects-networking.ts'
-import { matchesLabels } from './selector.ts'
+import type { Labelled } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { appProtocolOf } from './translate-service.ts'
 import { waypointOf } from './waypoint-bindings.ts'
@@ -81,17 +81,11 @@ export function translateServiceEntry(
  * the one that it calls by the name of the service's.
  */
 export function selectingEntries(
-  { namespace, labels }: Pick<ObjectMeta, 'namespace' | 'labels'>,
+  workload: Labelled,
   portNamed: (name: string) => number | undefined,
-  { published }: TranslateContext,
+  { index }: TranslateContext,
 ): [ServiceKey, readonly Port[]][] {
-  return published.flatMap((candidate) => {
-    const { metadata, spec } = candidate.entry
-    const selector = spec.workloadSelector
-    if (selector === undefined || metadata.namespace !== namespace || !matchesLabels(selector, labels))
-      return []
-    return entryServices(candidate, portNamed)
-  })
+  return index.entries.matching(workload).flatMap((entry) => entryServices(entry, portNamed))
 }
 
 /** All services of an entry, with the ports of one endpoint. */

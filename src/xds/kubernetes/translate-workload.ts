@@ -2,7 +2,6 @@ import type { HealthStatus, Port, ServiceKey, Workload } from '../../mesh/model.
 import { isCaptured, REDIRECTION_ANNOTATION, TUNNEL_LABEL } from './captured.ts'
 import { localityOfNode } from './node-locality.ts'
 import type { Pod, Service } from './objects.ts'
-import { matchesLabels } from './selector.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { sliceServicesOf } from './translate-endpoint-slice.ts'
 import { appProtocolOf, hostnameOf } from './translate-service.ts'
@@ -115,24 +114,13 @@ function gatewayFieldsOf(
 
 function servicesOf(pod: Pod, context: TranslateContext): ReadonlyMap<ServiceKey, readonly Port[]> {
   const services = new Map<ServiceKey, readonly Port[]>()
-  for (const service of context.objects.services.values()) {
-    if (!serviceSelects(service, pod)) continue
+  for (const service of context.index.services.matching(pod)) {
     services.set(`${service.metadata.namespace}/${hostnameOf(service, context)}`, portsOf(service, pod))
   }
   for (const [key, ports] of sliceServicesOf(pod, context)) services.set(key, ports)
-  for (const [key, ports] of selectingEntries(pod.metadata, (name) => namedPort(name, pod), context))
+  for (const [key, ports] of selectingEntries(pod, (name) => namedPort(name, pod), context))
     services.set(key, ports)
   return services
-}
-
-/** Whether a pod is an endpoint of a service. Without a selector, endpoints are somebody else's to say. */
-export function serviceSelects({ metadata, spec }: Service, pod: Pod): boolean {
-  return (
-    metadata.namespace === pod.metadata.namespace &&
-    spec.type !== 'ExternalName' &&
-    Object.keys(spec.selector).length > 0 &&
-    matchesLabels(spec.selector, pod.metadata.labels)
-  )
 }
 
 /** Where a named port of a service leads in a pod. */

@@ -127,12 +127,10 @@ function referenceOf(bindable: Bindable, context: TranslateContext): Reference |
     const gateway = namedBy(bindable.labels, bindable.namespace)
     return gateway === undefined ? undefined : { gateway, inherited: false, object: bindable.object, field }
   }
-  for (const gateway of context.objects.gateways.values()) {
-    if (!isWaypoint(gateway) || gateway.metadata.namespace !== bindable.namespace) continue
-    const account = accountOf(gateway)
-    if (account === undefined || account !== bindable.serviceAccount) continue
-    const name = `${gateway.metadata.namespace}/${gateway.metadata.name}`
-    return { gateway: name, inherited: true, object: gateway, field: FOR_SERVICE_ACCOUNT }
+  const ofAccount = context.index.accountWaypoints.get(`${bindable.namespace}/${bindable.serviceAccount}`)
+  if (ofAccount !== undefined && bindable.serviceAccount !== undefined) {
+    const name = `${ofAccount.metadata.namespace}/${ofAccount.metadata.name}`
+    return { gateway: name, inherited: true, object: ofAccount, field: FOR_SERVICE_ACCOUNT }
   }
   const namespace = context.objects.namespaces.get(bindable.namespace)
   if (namespace === undefined) return undefined
@@ -146,7 +144,8 @@ function namedBy(labels: ObjectMeta['labels'], namespace: string): string | unde
   return `${labels[USE_WAYPOINT_NAMESPACE_LABEL] ?? namespace}/${name}`
 }
 
-function accountOf({ metadata }: Gateway): string | undefined {
+/** The service account whose pods a waypoint is for. */
+export function accountOf({ metadata }: Gateway): string | undefined {
   return metadata.annotations[FOR_SERVICE_ACCOUNT] ?? metadata.labels[FOR_SERVICE_ACCOUNT]
 }
 

@@ -1,5 +1,5 @@
 import type { Workload } from '../../../mesh/model.ts'
-import type { KubernetesObject, KubernetesObjects, OtherObject, Service } from '../objects.ts'
+import type { KubernetesObject, KubernetesObjects, OtherObject } from '../objects.ts'
 
 /** What a check looks at: everything that the files say, and the settings of the mesh. */
 export interface CheckInput {
@@ -25,7 +25,9 @@ export interface Finding {
 
 export type Check = (input: CheckInput) => readonly Finding[]
 
-/** Whether a service's resource name is that of an object, whatever the cluster's domain. */
-export function isKeyOf(key: string, { metadata: { namespace, name } }: Service): boolean {
-  return key.startsWith(`${namespace}/${name}.${namespace}.svc.`)
+/** The `namespace/name` of the Service that a service's resource name is of, whatever the cluster's domain. */
+export function objectKeyOf(serviceKey: string): string {
+  const [namespace = '', hostname = ''] = serviceKey.split('/')
+  const end = hostname.indexOf(`.${namespace}.svc.`)
+  return end < 0 ? '' : `${namespace}/${hostname.slice(0, end)}`
 }

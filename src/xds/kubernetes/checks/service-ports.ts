@@ -1,12 +1,14 @@
 import type { Port, Workload } from '../../../mesh/model.ts'
+import { objectKey } from '../collect-objects.ts'
 import type { Service } from '../objects.ts'
-import { type CheckInput, type Finding, isKeyOf } from './finding.ts'
+import { type CheckInput, type Finding, objectKeyOf } from './finding.ts'
 
 /** Ports of services: twice the same, or named after a container port that no endpoint has. */
 export function servicePorts({ objects, workloads }: CheckInput): readonly Finding[] {
+  const endpoints = portsOfEndpoints(workloads)
   return [...objects.services.values()].flatMap((service) => [
     ...repeatedPorts(service),
-    ...unknownNames(service, portsOfEndpoints(service, workloads)),
+    ...unknownNames(service, endpoints.get(objectKey(service)) ?? []),
   ])
 }
 
@@ -29,11 +31,18 @@ function repeatedPorts(service: Service): readonly Finding[] {
   return findings
 }
 
-/** For each endpoint, the service's ports that lead somewhere there. */
-function portsOfEndpoints(service: Service, workloads: readonly Workload[]): readonly (readonly Port[])[] {
-  return workloads.flatMap(({ services }) =>
-    [...services].filter(([key]) => isKeyOf(key, service)).map(([, ports]) => ports),
-  )
+/** By a service's `namespace/name`: for each endpoint, the ports that lead somewhere there. */
+function portsOfEndpoints(workloads: readonly Workload[]): ReadonlyMap<string, readonly (readonly Port[])[]> {
+  const byService = new Map<string, (readonly Port[])[]>()
+  for (const { services } of workloads) {
+    for (const [key, ports] of services) {
+      const service = objectKeyOf(key)
+      const known = byService.get(service)
+      if (known === undefined) byService.set(service, [ports])
+      else known.push(ports)
+    }
+  }
+  return byService
 }
 
 function unknownNames(service: Service, endpoints: readonly (readonly Port[])[]): readonly Finding[] {
