@@ -80,6 +80,8 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     record ??= open(info)
     const { error, side } = await pump(downstream, upstream, counts, signal)
     if (error !== undefined) throw sideError(error, side)
+    const refusal = relayed.refusal?.(counts)
+    if (refusal !== undefined) throw new ProxyError('refused', refusal)
     record.close({ policy: verdict?.policy, peerIdentity, verdict })
     return { kind: 'complete' }
   } catch (error) {
