@@ -46,6 +46,8 @@ export function receiveRequest(
 ): HboneRequest {
   // From here to the pump nobody else listens, and a reset must not crash the process.
   stream.on('error', ignore)
+  // TCP has no place for them (RFC 9113 section 8.5).
+  stream.once('trailers', () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR))
   const method = text(headers[':method']) ?? ''
   const authority = parseAuthority(text(headers[':authority']))
   if (method !== 'CONNECT' || authority === undefined) {
