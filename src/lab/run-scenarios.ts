@@ -108,8 +108,8 @@ function endsOf(
   return { clientAddress: pick(clientOf(lab, scenario)), serverAddress: pick(server) }
 }
 
-/** After the client has ended, its proxies log within milliseconds; a line that comes later is a finding. */
-const LOG_TIMEOUT_MS = 2_000
+/** After the client has ended, its proxies log within milliseconds, on a busy machine within seconds. */
+const LOG_TIMEOUT_MS = 10_000
 const SAMPLE_PACKETS = 64
 const SAMPLE_EVERY_MS = 5
 const SAMPLE_TIMEOUT_MS = 10_000
