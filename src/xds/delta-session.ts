@@ -201,7 +201,8 @@ export class DeltaSession {
     const isWhole = isWholeMesh(state)
     const answer = subscription.answer(table)
     if (answer === 'too-far-behind') throw tooFarBehind()
-    return answer && this.#respond(state, answer, isWhole)
+    if (answer !== undefined) return this.#respond(state, answer, isWhole)
+    return state.after === 'answered' ? this.#respond(state, NOTHING, false) : undefined
   }
 
   /** Told once for each type, and of a few types only: the client chooses the names. */
@@ -215,6 +216,7 @@ export class DeltaSession {
 
   #acknowledge(state: TypeState, { typeUrl, errorDetail }: DeltaDiscoveryRequest): void {
     state.awaitingNonce = ''
+    if (state.after === 'whole mesh') state.after = 'answered'
     const at = this.#options.now()
     if (errorDetail === undefined) {
       state.acks++
@@ -237,6 +239,7 @@ export class DeltaSession {
     state.awaitingNonce = nonce
     state.lastSentAt = this.#options.now()
     state.responses++
+    state.after = isWhole ? 'whole mesh' : undefined
     const { resources, removed, withAliases } = answer
     this.#options.log.debug(
       { node: this.#node?.id, typeUrl, nonce, resources: resources.length, removed: removed.length },
@@ -285,6 +288,12 @@ interface TypeState {
   ackedNonce: string
   /** Of the response that the client has not answered yet; empty for none. */
   awaitingNonce: string
+  /**
+   * The HTTP library keeps the last response of a stream until there is
+   * another. A whole mesh, tens of megabytes for each proxy, is therefore
+   * followed by an empty response as soon as it is answered.
+   */
+  after: 'whole mesh' | 'answered' | undefined
   responses: number
   lastSentAt: number | undefined
   acks: number
@@ -292,6 +301,8 @@ interface TypeState {
   nacks: number
   lastNack: { readonly at: number; readonly reason: string } | undefined
 }
+
+const NOTHING: DeltaAnswer = { resources: [], removed: [], withAliases: false }
 
 function isWholeMesh({ subscription, table }: TypeState): boolean {
   return table.resources.size >= WHOLE_MESH_RESOURCES && subscription.needsEverything
@@ -309,6 +320,7 @@ function newTypeState(typeUrl: string, table: ResourceTable, subscription: Delta
     lastNonce: '',
     ackedNonce: '',
     awaitingNonce: '',
+    after: undefined,
     responses: 0,
     lastSentAt: undefined,
     acks: 0,

@@ -78,3 +78,29 @@ t.test('a client that holds something gets the difference only', async (t) => {
     ['Kubernetes//Pod/foo/w0'],
   )
 })
+
+t.test(
+  'it is followed by an empty response once it is answered, so that nothing keeps it in memory',
+  async (t) => {
+    const cache = new ResourceCache()
+    put(cache, 'now')
+    const session = opened(cache)
+    const answer = (nonce = '', message?: string) =>
+      session.receive(
+        create(DeltaDiscoveryRequestSchema, {
+          typeUrl: ADDRESS_TYPE,
+          responseNonce: nonce,
+          ...(message === undefined ? {} : { errorDetail: { message } }),
+        }),
+      )
+    const whole = session.next()
+    t.equal(session.next(), undefined)
+    answer(whole?.nonce, 'w7: bad')
+    const empty = session.next()
+    t.match(empty, { resources: [], removedResources: [] })
+    t.equal(empty?.$unknown, undefined)
+    answer(empty?.nonce)
+    t.equal(session.next(), undefined)
+    t.match(session.status(), [{ acks: 1, nacks: 1, lastNack: { reason: 'w7: bad' } }])
+  },
+)
