@@ -129,6 +129,7 @@ async function fingerprint(dir: string): Promise<string> {
   return (await Promise.all(each)).join(' ')
 }
 
+/** Nobody who rotates a CA waits for less, milliseconds. */
 const LOOK_INTERVAL_MS = 1_000
 /** For so long must changed files stay as they are before they are read, milliseconds. */
 const SETTLE_MS = 250

@@ -151,7 +151,9 @@ const TRUSTED_KEY_USAGE = '2.16.840.1.113894.746875.1.1'
 const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 /** RFC 7292 appendix B.3: key material for a MAC. */
 const MAC_KEY_ID = 3
+/** FIPS 180-4: the block into which salt and password are filled. */
 const SHA256_BLOCK_BYTES = 64
+/** NIST SP 800-132 asks for as many at least. */
 const SALT_BYTES = 16
 /** Java's default; OpenSSL has 2,048. */
 const MAC_ITERATIONS = 10_000
