@@ -38,6 +38,15 @@ t.test(
   },
 )
 
+t.test('a field of the MeshConfig that is nearly one that is read is told of', async (t) => {
+  const { warnings } = meshOf(configMap('trustDomainAlias: [old]\nrootnamespace: root\nenableTracing: true'))
+  t.match(warnings, [
+    { field: 'data.mesh', message: /^trustDomainAlias: unknown field.* is "trustDomainAliases" meant/ },
+    { field: 'data.mesh', message: /^rootnamespace: .* is "rootNamespace" meant/ },
+  ])
+  t.equal(warnings.length, 2)
+})
+
 t.test('a MeshConfig that cannot be read is an error; other ConfigMaps are nobody’s business', async (t) => {
   const problems = (text: string) => parseFile('a.yaml', text).problems
   t.match(problems(configMap('rootNamespace: A_B')), [

@@ -20,5 +20,8 @@ export function meshConfigOf(
     const message = `trustDomain: "${mesh.trustDomain}" is not this server's, whose authority issues for "${trustDomain}", which stays in force: start it with --trust-domain ${mesh.trustDomain}`
     warn(configMap, 'data.mesh', message)
   }
+  for (const { field, meant } of mesh.mistyped) {
+    warn(configMap, 'data.mesh', `${field}: unknown field, it has no effect; is "${meant}" meant?`)
+  }
   return mesh
 }

@@ -19,4 +19,6 @@ export interface MeshConfig {
   readonly trustDomain: string | undefined
   readonly trustDomainAliases: readonly string[]
   readonly rootNamespace: string | undefined
+  /** Fields that look like one of the above, mistyped, and which that may be. */
+  readonly mistyped: readonly { readonly field: string; readonly meant: string }[]
 }

@@ -10,6 +10,7 @@ import { endpointSliceSchema } from './schema-discovery.ts'
 import { gatewaySchema } from './schema-gateway.ts'
 import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
+import { unknownFields } from './unknown-fields.ts'
 
 /** An object and where it stands, for problems that show only among several objects. */
 export interface ParsedObject {
@@ -166,6 +167,9 @@ function validate(
   document: Document,
   into: Mutable,
 ): void {
+  for (const { path: field, message } of unknownFields(kind, value)) {
+    into.problems.push(problemAt(document, [...path, ...field], into, 'warning', message))
+  }
   const result = schema.safeParse(value)
   if (result.success) {
     into.objects.push({ object: result.data, file: into.file, ...placeOf(document, path, into.lines) })

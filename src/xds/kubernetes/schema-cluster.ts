@@ -2,6 +2,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import type { ConfigMap, MeshConfig, Node } from './objects-cluster.ts'
 import { dnsLabel, namespacedMeta, nodeMeta } from './schema-common.ts'
+import { nearest } from './unknown-fields.ts'
 
 /** `v1` Node. */
 export const nodeSchema = z
@@ -12,9 +13,11 @@ const trustDomain = z.string({ error: 'expected a trust domain' }).regex(/^[a-z0
   error: 'expected a trust domain: lower-case letters, digits, ".", "-", "_"',
 })
 
-// MeshConfig has a hundred fields, nearly all for Envoys: those that are not read are no mistake.
+const READ = ['trustDomain', 'trustDomainAliases', 'rootNamespace']
+
+// MeshConfig has a hundred fields, nearly all for Envoys: those that are not read are no mistake, unless they nearly are.
 const meshConfig = z
-  .object(
+  .looseObject(
     {
       trustDomain: trustDomain.nullish(),
       trustDomainAliases: z.array(trustDomain).nullish(),
@@ -27,6 +30,10 @@ const meshConfig = z
       trustDomain: mesh.trustDomain ?? undefined,
       trustDomainAliases: mesh.trustDomainAliases ?? [],
       rootNamespace: mesh.rootNamespace ?? undefined,
+      mistyped: Object.keys(mesh).flatMap((field) => {
+        const meant = READ.includes(field) ? undefined : nearest(field, READ)
+        return meant === undefined ? [] : [{ field, meant }]
+      }),
     }),
   )
 

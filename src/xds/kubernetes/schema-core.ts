@@ -31,6 +31,8 @@ const podSpec = z.object(
   {
     nodeName: dnsSubdomain.nullish(),
     serviceAccountName: dnsSubdomain.nullish(),
+    // The name of old, which the API server still copies.
+    serviceAccount: dnsSubdomain.nullish(),
     hostNetwork: z.boolean().nullish(),
     containers: z.array(container).nullish(),
     initContainers: z.array(container).nullish(),
@@ -65,7 +67,7 @@ export const podSchema = z
       metadata,
       spec: {
         nodeName: spec.nodeName ?? '',
-        serviceAccountName: spec.serviceAccountName ?? 'default',
+        serviceAccountName: spec.serviceAccountName ?? spec.serviceAccount ?? 'default',
         hostNetwork: spec.hostNetwork ?? false,
         ports: [...(spec.containers ?? []), ...running].flatMap(({ ports }) => ports ?? []),
       },

@@ -131,6 +131,12 @@ t.test('names come from owners and labels', async (t) => {
   )
 })
 
+t.test('a service account may be given by the field’s name of old', async (t) => {
+  const old = pod({}).replace('serviceAccountName', 'serviceAccount')
+  t.equal(workloadOf(old).serviceAccount, 'sa')
+  t.equal(workloadOf(pod({ spec: ', serviceAccount: other' })).serviceAccount, 'sa')
+})
+
 t.test('a service becomes the service that istiod makes of it', async (t) => {
   t.strictSame(
     serviceOf(
