@@ -96,6 +96,20 @@ t.test('401: a policy that denies; nothing reaches the application', async (t) =
   })
 })
 
+t.test('401: a policy that the workload lists, and that comes after the connection', async (t) => {
+  const mesh = await inbound(t, { ...pod, authorizationPolicies: ['default/late'] })
+  const { tracker } = mesh.proxy.deps
+  const answer = mesh.request(`${POD}:${mesh.appPort}`)
+  while ([...tracker.list()].length === 0) await new Promise(setImmediate)
+  mesh.proxy.mesh.upsertPolicy(aPolicy({ name: 'late', action: 'DENY', rules: [[]] }))
+  t.equal((await answer).status, 401)
+  t.match(mesh.proxy.log.at(-1), {
+    policy: 'default/late',
+    rule: 1,
+    judged: `spiffe://cluster.local/ns/default/sa/client from 127.0.2.1 to ${POD}:${mesh.appPort}`,
+  })
+})
+
 t.test('503: nobody listens on the port', async (t) => {
   const mesh = await inbound(t)
   const free = createServer().listen(0, POD)

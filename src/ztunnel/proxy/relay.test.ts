@@ -94,3 +94,17 @@ t.test('a policy that overtakes a verdict has the last word, and no application 
   t.same(verdicts, [ALLOWED, DENIED])
   t.match(log, [{ error: 'connection closed due to policy change', policy: 'default/no', rule: 1 }])
 })
+
+t.test(
+  'a policy that it was waiting for is one decision, though it also looks at what is open',
+  async (t) => {
+    const { run, tracker, log, verdicts } = setup()
+    const { promise, resolve } = Promise.withResolvers<Verdict>()
+    const relayed = run(() => promise)
+    tracker.reevaluate(() => DENIED)
+    resolve(DENIED)
+    await relayed
+    t.same(verdicts, [DENIED])
+    t.match(log, [{ error: /^connection closed due to policy rejection/, rule: 1 }])
+  },
+)

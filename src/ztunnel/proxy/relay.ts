@@ -86,7 +86,8 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     return { kind: 'complete' }
   } catch (error) {
     const cut = tracked.denied()
-    if (cut !== undefined) {
+    // The policy that it was waiting for both refuses and cuts it: one decision.
+    if (cut !== undefined && verdict?.allowed !== false) {
       verdict = cut
       deps.onVerdict?.(cut, plan.info)
     }

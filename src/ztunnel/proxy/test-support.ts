@@ -41,6 +41,9 @@ export const TEST_SETTINGS: ProxySettings = {
   waypointEnforcement: 'hairpin',
 }
 
+/** For a policy that a test is about to send: longer than a slow machine takes. */
+const POLICY_WAIT_MS = 30_000
+
 /** Certificates for any workload, all of one CA. */
 export async function createSvids(t: Test): Promise<SvidManager> {
   const authority = new CertificateAuthority(await createInMemoryCa())
@@ -67,7 +70,7 @@ export function createProxy(
   t.teardown(() => pool.close())
   const local = createLocalWorkload(mesh, workload)
   const tracker = new ConnectionTracker()
-  const policies = new WorkloadPolicies({ mesh, local, tracker })
+  const policies = new WorkloadPolicies({ mesh, local, tracker, waitMs: POLICY_WAIT_MS })
   t.teardown(() => policies.close())
   const deps = {
     local,
