@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { silentLog, type XdsLog } from '../log.ts'
 import type { Source, SourceProblem, SourceSnapshot, SourceStatus } from '../source.ts'
+import { objectKey } from './collect-objects.ts'
 import type { FolderSnapshot } from './folder.ts'
-import { type FileProblem, formatProblem } from './problem.ts'
+import { type FileProblem, formatPlace, formatProblem } from './problem.ts'
 import { Translator } from './translate.ts'
 import type { TranslateOptions, TranslateWarning } from './translate-context.ts'
 import { type FolderWatch, type WatchOptions, watchFolder } from './watch-folder.ts'
@@ -78,15 +79,10 @@ export class FolderSource implements Source {
   }
 }
 
-function located({ object, field, message }: TranslateWarning, snapshot: FolderSnapshot): FileProblem {
-  const place = snapshot.locate(object)
-  const name = `${object.kind} ${object.metadata.namespace}/${object.metadata.name}`
-  return {
-    severity: 'warning',
-    file: place?.file ?? '',
-    line: place?.line,
-    column: place?.column,
-    field: `${name} ${field}`,
-    message,
-  }
+function located({ object, field, message, other }: TranslateWarning, snapshot: FolderSnapshot): FileProblem {
+  const { file = '', line, column } = snapshot.locate(object) ?? {}
+  const elsewhere = other && snapshot.locate(other.object)
+  const text = elsewhere === undefined ? message : `${message}, at ${formatPlace(elsewhere)}`
+  const name = `${object.kind} ${objectKey(object)}`
+  return { severity: 'warning', file, line, column, field: `${name} ${field}`, message: text }
 }

@@ -30,7 +30,8 @@ export interface TranslateContext extends Required<TranslateOptions> {
   readonly index: MeshIndex
   /** Pods that EndpointSlices name. */
   readonly slicedPods: SlicedPods
-  warn(object: KubernetesObject, field: string, message: string): void
+  /** `other`: the other side of a conflict, whose place is added to the message. */
+  warn(object: KubernetesObject, field: string, message: string, other?: FieldOf): void
 }
 
 /** Something that is in force, but perhaps not as its author meant it. */
@@ -38,4 +39,11 @@ export interface TranslateWarning {
   readonly object: KubernetesObject
   readonly field: string
   readonly message: string
+  readonly other?: FieldOf
+}
+
+/** A field of an object. */
+export interface FieldOf {
+  readonly object: KubernetesObject
+  readonly field: string
 }

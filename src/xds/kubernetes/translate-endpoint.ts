@@ -62,8 +62,10 @@ export function translateEntryEndpoints(
         entryServices(published, (port) => endpoint.ports.get(port)),
       )
       if (byUid.has(made.uid)) {
+        const first = spec.endpoints.findIndex(({ address }) => address === endpoint.address)
+        const other = { object: entry, field: `spec.endpoints[${first}].address` }
         const message = `${endpoint.address} is an endpoint already: only the first counts`
-        context.warn(entry, `spec.endpoints[${index}].address`, message)
+        context.warn(entry, `spec.endpoints[${index}].address`, message, other)
       } else byUid.set(made.uid, made)
     }
     return [...byUid.values()]

@@ -65,7 +65,7 @@ function denyPolicy(namespace: string, name: string): Omit<MeshPolicy, 'rules'> 
 }
 
 /** Oldest first; policies without a date count as oldest, in order of name. */
-function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
+export function byAge(a: PeerAuthentication, b: PeerAuthentication): number {
   const [left, right] = [a, b].map(({ metadata: m }) => `${m.creationTimestamp} ${m.namespace}/${m.name}`)
   return String(left) < String(right) ? -1 : 1
 }

@@ -2,7 +2,7 @@ import type { Service as MeshService, Port, ServiceKey } from '../../mesh/model.
 import type { KubernetesObjects } from './objects.ts'
 import type { ServiceEntry, ServiceEntryPort } from './objects-networking.ts'
 import type { Labelled } from './selector.ts'
-import type { TranslateContext } from './translate-context.ts'
+import type { FieldOf, TranslateContext } from './translate-context.ts'
 import { appProtocolOf } from './translate-service.ts'
 import { waypointOf } from './waypoint-bindings.ts'
 
@@ -21,23 +21,26 @@ export function publishEntries(
   { serviceEntries, services }: Pick<KubernetesObjects, 'serviceEntries' | 'services'>,
   { domain, warn }: Pick<TranslateContext, 'domain' | 'warn'>,
 ): readonly PublishedEntry[] {
-  const taken = new Map<ServiceKey, string>()
+  const taken = new Map<ServiceKey, FieldOf>()
   const canonical = new Set<string>()
-  for (const { metadata } of services.values()) {
+  for (const service of services.values()) {
+    const { metadata } = service
     const host = `${metadata.name}.${metadata.namespace}.svc.${domain}`
-    taken.set(`${metadata.namespace}/${host}`, `Service ${metadata.namespace}/${metadata.name}`)
+    taken.set(`${metadata.namespace}/${host}`, { object: service, field: 'metadata.name' })
     canonical.add(host)
   }
   return [...serviceEntries.values()].sort(byAge).map((entry) => {
-    const { namespace, name } = entry.metadata
+    const { namespace } = entry.metadata
     const hosts: { host: string; canonical: boolean }[] = []
     for (const [index, host] of entry.spec.hosts.entries()) {
       const winner = taken.get(`${namespace}/${host}`)
       if (winner !== undefined) {
-        warn(entry, `spec.hosts[${index}]`, `${host} is ${winner}'s already: it has no effect here`)
+        const { kind, metadata } = winner.object
+        const message = `has no effect: ${host} is ${kind} ${metadata.namespace}/${metadata.name}'s already`
+        warn(entry, `spec.hosts[${index}]`, message, winner)
         continue
       }
-      taken.set(`${namespace}/${host}`, `ServiceEntry ${namespace}/${name}`)
+      taken.set(`${namespace}/${host}`, { object: entry, field: `spec.hosts[${index}]` })
       hosts.push({ host, canonical: !canonical.has(host) })
       canonical.add(host)
     }

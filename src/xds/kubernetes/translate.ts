@@ -207,11 +207,11 @@ function warnOfNoEffect(
 /** What is wrong with a namespace would else be said for each of its pods. */
 function warnOnce(into: TranslateWarning[]): TranslateContext['warn'] {
   const said = new Map<KubernetesObject, Set<string>>()
-  return (object, field, message) => {
+  return (object, field, message, other) => {
     const before = said.get(object) ?? new Set()
     said.set(object, before)
     if (before.has(`${field} ${message}`)) return
     before.add(`${field} ${message}`)
-    into.push({ object, field, message })
+    into.push({ object, field, message, ...(other && { other }) })
   }
 }

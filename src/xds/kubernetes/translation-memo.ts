@@ -20,13 +20,14 @@ export class TranslationMemo<O extends KubernetesObject, R> {
     let known = this.#known.get(object)
     if (known?.surroundings !== surroundings) {
       const warnings: TranslateWarning[] = []
-      const warn: TranslateContext['warn'] = (object, field, message) => {
-        warnings.push({ object, field, message })
+      const warn: TranslateContext['warn'] = (object, field, message, other) => {
+        warnings.push({ object, field, message, ...(other && { other }) })
       }
       known = { surroundings, result: translate(object, { ...context, warn }), warnings }
       this.#known.set(object, known)
     }
-    for (const { object, field, message } of known.warnings) context.warn(object, field, message)
+    for (const { object, field, message, other } of known.warnings)
+      context.warn(object, field, message, other)
     return known.result
   }
 }
