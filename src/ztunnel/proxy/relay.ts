@@ -3,7 +3,7 @@ import { pump } from '../../hbone/index.ts'
 import { explainSubject, type PolicyContext, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
-import type { ConnectionTracker } from './connection-tracker.ts'
+import type { ConnectionTracker, TrackedConnection } from './connection-tracker.ts'
 import type { ConnectionOutcome } from './handler.ts'
 import type { VerdictListener } from './policy-log.ts'
 
@@ -56,16 +56,7 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
   const open = (info: RelayPlan['info']): OpenConnection =>
     deps.telemetry.open({ ...info, counts }, startedAt)
   let record = startedAt === undefined ? open(plan.info) : undefined
-  const tracked = deps.tracker.track(
-    {
-      direction: plan.info.direction,
-      source: plan.info.source.address,
-      originalDestination: plan.originalDestination,
-      actualDestination: plan.actualDestination,
-      protocol: plan.info.secure ? 'HBONE' : 'TCP',
-    },
-    plan.policy?.context,
-  )
+  const tracked = deps.tracker.track(trackedAs(plan), plan.policy?.context)
   let verdict: Verdict | undefined
   let peerIdentity: string | undefined
   try {
@@ -98,6 +89,16 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
     return { kind: 'failed', ...outcome }
   } finally {
     tracked.release()
+  }
+}
+
+function trackedAs({ info, originalDestination, actualDestination }: RelayPlan): TrackedConnection {
+  return {
+    direction: info.direction,
+    source: info.source.address,
+    originalDestination,
+    actualDestination,
+    protocol: info.secure ? 'HBONE' : 'TCP',
   }
 }
 
