@@ -43,6 +43,8 @@ t.test("key, chain and roots by Istio's names, the key for its owner only", asyn
   await writeSvidFiles(dir, svid, { pkcs12Password: 'secret' })
   t.same(visible(dir), [...NAMES.slice(0, 2), 'keystore.p12', 'root-cert.pem'])
   t.equal(statSync(join(dir, 'keystore.p12')).mode & 0o777, 0o600)
+  await writeSvidFiles(dir, svid)
+  t.same(visible(dir), NAMES, 'no key store is left of a time when it was asked for')
 })
 
 t.test('replaced as a set: no reader finds a key without its chain', async (t) => {

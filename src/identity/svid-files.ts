@@ -23,11 +23,13 @@ export async function writeSvidFiles(dir: string, svid: Svid, options: SvidFiles
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     const files = contentsOf(svid, options)
-    for (const { name } of files) await refuseForeign(dir, name)
+    for (const name of [...files.map((file) => file.name), KEY_STORE]) await refuseForeign(dir, name)
     const previous = await readlink(join(dir, DATA)).catch(() => undefined)
     const generation = await writeGeneration(dir, files)
     await swapLink(dir, generation, DATA)
     for (const { name } of files) await ensureLink(dir, name)
+    // One of an earlier call's options would lead nowhere.
+    if (options.pkcs12Password === undefined) await rm(join(dir, KEY_STORE), { force: true })
     await removeOthers(dir, [generation, previous])
   } catch (error) {
     if (error instanceof IdentityError) throw error
@@ -53,7 +55,7 @@ function contentsOf(svid: Svid, { pkcs12Password }: SvidFilesOptions): readonly 
   if (pkcs12Password !== undefined) {
     const name = formatSpiffeId(svid.id)
     const content = createPkcs12({ name, privateKeyPem, certificateChain, roots }, pkcs12Password)
-    files.push({ name: 'keystore.p12', content, mode: 0o600 })
+    files.push({ name: KEY_STORE, content, mode: 0o600 })
   }
   return files
 }
@@ -103,6 +105,7 @@ async function removeOthers(dir: string, kept: readonly (string | undefined)[]):
   }
 }
 
+const KEY_STORE = 'keystore.p12'
 const DATA = '..data'
 const GENERATION_PREFIX = '..generation-'
 const LINK_PREFIX = '..link-'

@@ -18,6 +18,7 @@ t.test('intermediate and root are replaced, and no connection fails meanwhile', 
   const bar2 = lab.resolve({ to: 'bar-2/helloworld', by: 'service', port: 'tcp' })
   const pace = { atOnce: 1, pauseMs: 50 }
   const transfer = await startLongTransfer(lab, 'foo/sleep', bar1)
+  const began = [...(await certificatesOf(lab, 'node-a')), ...(await certificatesOf(lab, 'node-b'))]
   const steady = [
     await startSteadyConnections(lab, 'foo/sleep', bar1, pace),
     await startSteadyConnections(lab, 'foo/sleep-sidecar', bar2, pace),
@@ -53,9 +54,15 @@ t.test('intermediate and root are replaced, and no connection fails meanwhile', 
     t.same({ failed, errors }, { failed: 0, errors: [] }, `${made} connections`)
     t.ok(Number(made) > 50, `${made} connections are enough to mean something`)
   }
+  const ends = began.map(({ chain }) => chain[0]?.expires ?? Number.POSITIVE_INFINITY)
+  t.ok(Math.max(...ends) < Date.now(), 'the certificates that the first connections began with have ended')
   const result = await transfer.finish()
   t.equal(result['error'], undefined)
-  t.equal(result['sha256'], result['expected'], 'the connection of before the first step goes on')
+  t.equal(
+    result['sha256'],
+    result['expected'],
+    'the connection of before the first step goes on, every byte of it',
+  )
 })
 
 async function allRenewed(lab: MeshLab, { intermediatesPem, rootsPem }: CaMaterial): Promise<boolean> {
