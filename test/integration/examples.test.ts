@@ -1,6 +1,6 @@
 import '../support/own-namespaces.ts'
 import { readdirSync } from 'node:fs'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -23,8 +23,11 @@ const NAMES = readdirSync(POLICIES, { withFileTypes: true })
 /** Examples that show what becomes of a rule which L4 cannot see; all others must pass without a remark. */
 const WARNED = ['14-l7-allow', '15-l7-deny']
 
-t.test('every policy example is valid', async (t) => {
+t.test('every policy example is valid, has a story and is in the index', async (t) => {
+  const index = await readFile(join(examplesFolder(), 'README.md'), 'utf8')
   for (const example of await loadExamples(NAMES)) {
+    t.not(example.title, example.name, 'its README has a heading')
+    t.ok(index.includes(`[${example.name}](policies/${example.name})`), `${example.name} in the index`)
     const problems = await problemsOf(example)
     t.same(
       problems.filter((problem) => !/visible at L4/.test(problem)),
