@@ -81,6 +81,8 @@ export class HboneServer {
       this.#checkEmpty()
       if (!this.#closed) this.#options.onConnectionError(handshake.error ?? lostHandshake(), ends)
     })
+    // TLS cannot go on after a FIN of TCP; what is above asks for no half-open socket, either.
+    socket.allowHalfOpen = false
     this.#tls.emit('connection', socket)
   }
 
