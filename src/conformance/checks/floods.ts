@@ -222,5 +222,5 @@ const FLOOD_MS = 5_000
 const SLICE = 100
 /** For a target that must end the connection and has the frames still to read, milliseconds. */
 const END_MS = 10_000
-/** For the end that is only noted, milliseconds. */
-const SETTLE_MS = 500
+/** For the end that is only noted, milliseconds. Envoy says nothing, and closes a second later. */
+const SETTLE_MS = 2_000

@@ -1,6 +1,7 @@
 import { type Check, expect, fail } from '../check.ts'
+import type { Http2Connection } from '../connection.ts'
 import { dataFrame, errorCode, errorName, goawayFrame, LARGEST_WINDOW } from '../frames.ts'
-import { content, openTunnel } from '../tunnel.ts'
+import { connectFields, content, openTunnel, request } from '../tunnel.ts'
 
 /** GOAWAY, ours and the target's. */
 export const shutdownChecks: readonly Check[] = [
@@ -45,7 +46,7 @@ export const shutdownChecks: readonly Check[] = [
       const connection = await context.connected()
       const stream = await openTunnel(connection, context.authority)
       await context.target.drain?.()
-      await connection.until('GOAWAY', () => connection.goaways.length > 0, DRAIN_MS)
+      await goaway(connection, context.authority)
       connection.write(dataFrame(stream.id, Buffer.from('still here'), true))
       await connection.wait(() => stream.ended || stream.reset !== undefined)
       if (String(content(stream)) !== 'still here')
@@ -63,5 +64,18 @@ export const shutdownChecks: readonly Check[] = [
   },
 ]
 
+/** Goes on asking for tunnels until the GOAWAY: Envoy says it with its next answer, and not before. */
+async function goaway(connection: Http2Connection, authority: string): Promise<void> {
+  const end = performance.now() + DRAIN_MS
+  const isSaid = (): boolean => connection.goaways.length > 0
+  while (performance.now() < end && connection.ended === undefined) {
+    if ((await connection.wait(isSaid, ASK_AGAIN_MS)) === true) return
+    request(connection, connectFields(authority), { endStream: true })
+  }
+  await connection.until('GOAWAY', isSaid, 1)
+}
+
 /** From the command to the GOAWAY, milliseconds. Envoy spreads it over its drain time. */
 const DRAIN_MS = 15_000
+/** For a target that says it by itself, milliseconds. */
+const ASK_AGAIN_MS = 500

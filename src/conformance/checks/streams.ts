@@ -132,6 +132,8 @@ function many(count: number, level: Check['level'], standsOn: string): Check {
 
 async function openMany(context: CheckContext, count: number) {
   const connection = await context.connected({ extraCredit: 1_000_000 })
+  const limit = connection.settings.get(SETTING.MAX_CONCURRENT_STREAMS) ?? count
+  if (limit < count) return fail(`its limit is ${limit}`)
   const streams = Array.from({ length: count }, () => request(connection, connectFields(context.authority)))
   const answered = () => streams.every(({ status, reset }) => status !== undefined || reset !== undefined)
   await connection.wait(answered, MANY_TIMEOUT_MS)

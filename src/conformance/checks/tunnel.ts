@@ -168,10 +168,27 @@ export const tunnelChecks: readonly Check[] = [
       const connection = await context.connected()
       const stream = await openTunnel(connection, context.authority)
       const empty = dataFrame(stream.id, Buffer.alloc(0))
-      connection.write(empty, empty, dataFrame(stream.id, Buffer.from('one')), empty)
+      connection.write(empty, dataFrame(stream.id, Buffer.from('one')), empty)
       await connection.until('echo', () => stream.receivedBytes >= 3)
       connection.write(dataFrame(stream.id, Buffer.alloc(0), true))
       await connection.until('END_STREAM', () => stream.ended)
+      return expect(String(content(stream)) === 'one', describeStream(stream))
+    },
+  },
+  {
+    name: 'tunnel/empty-data-twice',
+    title: 'passes over two empty DATA frames in a row',
+    level: 'should',
+    standsOn:
+      'RFC 9113 section 6.1; Envoy ends the connection (max_consecutive_inbound_frames_with_empty_payload: 1)',
+    explanation: 'It is legal, and strange. Envoy takes it for the beginning of a flood.',
+    needs: ['authority'],
+    run: async (context) => {
+      const connection = await context.connected()
+      const stream = await openTunnel(connection, context.authority)
+      const empty = dataFrame(stream.id, Buffer.alloc(0))
+      connection.write(empty, empty, empty, dataFrame(stream.id, Buffer.from('one'), true))
+      await connection.until('echo', () => stream.ended || stream.reset !== undefined)
       return expect(String(content(stream)) === 'one', describeStream(stream))
     },
   },
