@@ -8,6 +8,7 @@ import { conformanceCommand } from './conformance.ts'
 import { explainCommand } from './explain.ts'
 import { labCommand } from './lab.ts'
 import { proxyCommand } from './proxy.ts'
+import { sidecarCommand } from './sidecar.ts'
 import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
 
@@ -25,6 +26,7 @@ export function createProgram(): Command {
     .addCommand(configCommand())
     .addCommand(certsCommand())
     .addCommand(conformanceCommand())
+    .addCommand(sidecarCommand())
     .addCommand(tokenCommand())
     .addCommand(versionCommand(packageVersion()))
 }

@@ -24,6 +24,8 @@ export interface InboundOptions {
   readonly addresses: readonly string[]
   /** Others have no filter chain: what comes for them is closed. */
   readonly ports: readonly ServedPort[]
+  /** Authorization for all ports, before each one's own. Default none. */
+  readonly filters?: readonly Json[]
 }
 
 export interface LegacyOptions extends InboundOptions {
@@ -39,11 +41,11 @@ export interface LegacyOptions extends InboundOptions {
 }
 
 /** Filter chains of a sidecar for what came out of a tunnel (wire/istio 3.4): no TLS any more, authorization only. */
-export function inboundChains({ addresses, ports }: InboundOptions): readonly Json[] {
+export function inboundChains({ addresses, ports, filters = [] }: InboundOptions): readonly Json[] {
   return ports.map((served) => ({
     name: `port_${served.port}`,
     filter_chain_match: destinationMatch(addresses, served.port),
-    filters: portFilters(served),
+    filters: [...filters, ...portFilters(served)],
   }))
 }
 
@@ -65,12 +67,13 @@ export function legacyListener({
   ports,
   addresses,
   detectionTimeout = '5s',
+  filters = [],
 }: LegacyOptions): Json {
   const chain = (served: ServedPort, transport: 'tls' | 'raw_buffer', more: Json = {}): Json => ({
     name: `${transport}_${served.port}`,
     filter_chain_match: { destination_port: served.port, transport_protocol: transport },
     ...more,
-    filters: portFilters(served),
+    filters: [...filters, ...portFilters(served)],
   })
   const dual = addresses.some((address) => address.includes(':'))
   return {

@@ -21,6 +21,7 @@ export {
   tcpProxy,
   typed,
 } from './envoy.ts'
+export { SidecarError, type SidecarErrorCode } from './errors.ts'
 export {
   type InboundOptions,
   inboundChains,
@@ -49,3 +50,4 @@ export {
   tunnelState,
 } from './terminate.ts'
 export { downstreamTls, legacyTls, sdsResources, type TlsFiles, upstreamTls } from './tls.ts'
+export { type WorkloadBootstrapOptions, workloadBootstrap } from './workload-bootstrap.ts'

@@ -11,12 +11,14 @@ import {
   type SpiffeId,
 } from '../../../src/identity/index.ts'
 import type { AccessRecord } from '../../../src/lab/access-record.ts'
+import { ztunnelProgram } from '../../../src/lab/app.ts'
 import { runCommand } from '../../../src/lab/command.ts'
 import { type LabOptions, type MeshLab, startLab } from '../../../src/lab/mesh-lab.ts'
 import { namespaceOf } from '../../../src/lab/topology.ts'
 import type { NetworkNamespace } from '../../../src/linux/index.ts'
 import { type Json, sdsResources, type TlsFiles } from '../../../src/sidecar/index.ts'
 import { until } from '../../support/until.ts'
+import { requireEnvoy } from './envoy-binary.ts'
 import { EnvoyProcess } from './envoy-process.ts'
 import { TestApp } from './sockets.ts'
 
@@ -58,6 +60,26 @@ export class InteropLab {
     const address = addresses.find((candidate) => isIP(candidate) === family)
     if (address === undefined) throw new Error(`${pod} has no IPv${family} address`)
     return address
+  }
+
+  /** What `ztunnel sidecar bootstrap` prints for a pod, from the lab's own YAML and with a new certificate. */
+  async bootstrap(id: string, format: 'json' | 'yaml' = 'json'): Promise<string> {
+    const pod = this.mesh.topology.pods.find((candidate) => candidate.id === id)
+    const certs = await mkdtemp(join(this.#folder, 'pod-'))
+    const { chain = '', key = '', roots } = await this.credentials(pod)
+    await rename(chain, join(certs, 'cert-chain.pem'))
+    await rename(key, join(certs, 'key.pem'))
+    await rename(roots, join(certs, 'root-cert.pem'))
+    const flags = ['--config', this.mesh.state.config, '--certs', certs, '--format', format]
+    const argv = [ztunnelProgram(), 'sidecar', 'bootstrap', id, ...flags, '--packet-mark', PACKET_MARK]
+    return runCommand(process.execPath, argv)
+  }
+
+  /** Has Envoy itself check a configuration; rejects with what it says. */
+  async validate(text: string, format: 'json' | 'yaml'): Promise<void> {
+    const file = join(this.#folder, `validate-${Math.random().toString(36).slice(2)}.${format}`)
+    await writeFile(file, text)
+    await runCommand(requireEnvoy(), ['--mode', 'validate', '-c', file])
   }
 
   /** Has everything that comes to a pod but HBONE go to 15006, as istio-init does for a sidecar. */
@@ -161,4 +183,6 @@ export async function startInteropLab(t: Test, options: LabOptions = {}): Promis
   return new InteropLab(t, mesh, folder)
 }
 
+/** Of redirection: what bears it is let through. */
+const PACKET_MARK = '1337'
 const CERTIFICATE_SECONDS = 3600

@@ -1,0 +1,13 @@
+/** Everything that can keep a workload from getting a bootstrap. */
+export type SidecarErrorCode = 'unknown-workload' | 'no-address' | 'policy-too-large'
+
+/** An error of this folder; the message is for the operator. */
+export class SidecarError extends Error {
+  readonly code: SidecarErrorCode
+
+  constructor(code: SidecarErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SidecarError'
+    this.code = code
+  }
+}
