@@ -34,7 +34,7 @@ export async function readIfChanged(
     if (known?.fingerprint === fingerprint) return known
     const problem = problemOf(stats, known)
     if (problem !== undefined) return withLatest(file, fingerprint, unusable(file, problem), known)
-    return withLatest(file, fingerprint, parseFile(file, await readFile(path, 'utf8')), known)
+    return withLatest(file, fingerprint, parseFile(file, await readFile(path, 'utf8'), known?.latest), known)
   } catch (cause) {
     // Deleted between listing and reading: gone, unlike one that is there but cannot be read, as a link to nothing.
     if (isNotFound(cause) && !(await exists(path))) return undefined
@@ -70,6 +70,7 @@ function unusable(file: string, message: string): ParsedFile {
     objects: [],
     refused: [{ id: undefined, line: undefined, column: undefined }],
     others: [],
+    chunks: new Map(),
     problems: [{ severity: 'error', file, line: undefined, column: undefined, field: '', message }],
   }
 }

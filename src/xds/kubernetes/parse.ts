@@ -11,6 +11,7 @@ import { gatewaySchema } from './schema-gateway.ts'
 import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
 import { unknownFields } from './unknown-fields.ts'
+import { yamlChunks } from './yaml-chunks.ts'
 
 /** An object and where it stands, for problems that show only among several objects. */
 export interface ParsedObject {
@@ -29,7 +30,12 @@ export interface RefusedObject {
 }
 
 /** What one file says. */
-export interface ParsedFile {
+export interface ParsedFile extends ParsedDocuments {
+  /** Parts of the file by what their text is, with places within the part. */
+  readonly chunks: ReadonlyMap<string, ParsedDocuments>
+}
+
+export interface ParsedDocuments {
   readonly objects: readonly ParsedObject[]
   /** What else the file means to say. Without it the objects are not all that their author meant. */
   readonly refused: readonly RefusedObject[]
@@ -37,21 +43,45 @@ export interface ParsedFile {
   readonly problems: readonly FileProblem[]
 }
 
-/** Reads one file of Kubernetes YAML: any number of documents, `List`s among them. Never throws. */
-export function parseFile(file: string, text: string): ParsedFile {
+/**
+ * Reads one file of Kubernetes YAML: any number of documents, `List`s among
+ * them. Never throws. Documents that were in the file before are not read
+ * again, and give the same objects.
+ */
+export function parseFile(file: string, text: string, before?: ParsedFile): ParsedFile {
+  const chunks = new Map<string, ParsedDocuments>()
+  const all: Mutable = { objects: [], refused: [], others: [], problems: [] }
+  for (const { text: part, key, linesBefore } of yamlChunks(text)) {
+    const parsed = chunks.get(key) ?? before?.chunks.get(key) ?? parseDocuments(file, part)
+    chunks.set(key, parsed)
+    const moved = <P extends { readonly line: number | undefined }>(place: P): P =>
+      place.line === undefined ? place : { ...place, line: place.line + linesBefore }
+    for (const entry of parsed.objects) all.objects.push(moved(entry))
+    for (const entry of parsed.refused) all.refused.push(moved(entry))
+    for (const problem of parsed.problems) all.problems.push(moved(problem))
+    all.others.push(...parsed.others)
+  }
+  return { ...all, problems: firstOf(all.problems), chunks }
+}
+
+function parseDocuments(file: string, text: string): ParsedDocuments {
   const lines = new LineCounter()
-  const parsed: Mutable = { file, lines, objects: [], refused: [], others: [], problems: [] }
+  const parsed: Reading = { file, lines, objects: [], refused: [], others: [], problems: [] }
   // Anchors and merge keys are YAML; duplicate keys are refused, as kubectl does.
   for (const document of parseAllDocuments(text, { lineCounter: lines, merge: true })) {
     if (!('contents' in document)) continue
     readDocument(document, parsed)
   }
-  return { ...parsed, problems: firstOf(parsed.problems) }
+  const { objects, refused, others, problems } = parsed
+  return { objects, refused, others, problems }
+}
+
+interface Reading extends Mutable {
+  readonly file: string
+  readonly lines: LineCounter
 }
 
 interface Mutable {
-  readonly file: string
-  readonly lines: LineCounter
   readonly objects: ParsedObject[]
   readonly refused: RefusedObject[]
   readonly others: OtherObject[]
@@ -108,7 +138,7 @@ function rank({ severity }: FileProblem): number {
   return severity === 'error' ? 0 : 1
 }
 
-function readDocument(document: Document, into: Mutable): void {
+function readDocument(document: Document, into: Reading): void {
   if (document.errors.length > 0) {
     for (const error of document.errors) into.problems.push(yamlProblem(error, into))
     into.refused.push(UNKNOWN)
@@ -124,7 +154,7 @@ function readDocument(document: Document, into: Mutable): void {
   if (value !== null && value !== undefined) readObject(value, [], document, into)
 }
 
-function readObject(value: unknown, path: Path, document: Document, into: Mutable): void {
+function readObject(value: unknown, path: Path, document: Document, into: Reading): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     refuse(document, path, into, 'expected a Kubernetes object with apiVersion and kind')
     return
@@ -165,7 +195,7 @@ function validate(
   value: object,
   path: Path,
   document: Document,
-  into: Mutable,
+  into: Reading,
 ): void {
   for (const { path: field, message } of unknownFields(kind, value)) {
     into.problems.push(problemAt(document, [...path, ...field], into, 'warning', message))
@@ -205,7 +235,7 @@ function refusedId(kind: string, value: object, issues: readonly z.core.$ZodIssu
   return objectId({ kind, metadata: { namespace, name } })
 }
 
-function refuse(document: Document, path: Path, into: Mutable, message: string): void {
+function refuse(document: Document, path: Path, into: Reading, message: string): void {
   into.problems.push(problemAt(document, path, into, 'error', message))
   into.refused.push(UNKNOWN)
 }
@@ -224,14 +254,14 @@ function textField(value: object, field: string): string | undefined {
   return typeof found === 'string' && found !== '' ? found : undefined
 }
 
-function yamlProblem(error: YAMLError, into: Mutable): FileProblem {
+function yamlProblem(error: YAMLError, into: Reading): FileProblem {
   return { severity: 'error', file: into.file, field: '', ...placeOfSyntaxError(error, into.lines) }
 }
 
 function problemAt(
   document: Document,
   path: Path,
-  into: Mutable,
+  into: Reading,
   severity: FileProblem['severity'],
   message: string,
 ): FileProblem {
