@@ -142,6 +142,6 @@ function ended(socket: Socket, timeoutMs: number): Promise<boolean> {
 }
 
 /** For a target that notices a FIN by itself, and not by a timer for handshakes, milliseconds. */
-const FIN_MS = 5_000
+const FIN_MS = 8_000
 /** A handshake record of 512 bytes, its type, version and length, and the first bytes of a ClientHello. */
 const HALF_HELLO = Buffer.from('1603010200010001fc0303', 'hex')

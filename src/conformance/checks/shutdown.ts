@@ -30,7 +30,7 @@ export const shutdownChecks: readonly Check[] = [
     run: async (context) => {
       const connection = await context.connected()
       connection.write(goawayFrame(0, 'NO_ERROR'))
-      const isOver = await connection.wait(() => connection.ended !== undefined, 3000)
+      const isOver = await connection.wait(() => connection.ended !== undefined, CLOSE_MS)
       return expect(isOver === true || connection.ended !== undefined, connection.describeEnd())
     },
   },
@@ -75,6 +75,8 @@ async function goaway(connection: Http2Connection, authority: string): Promise<v
   await connection.until('GOAWAY', isSaid, 1)
 }
 
+/** For a target that has nothing left to do, milliseconds. */
+const CLOSE_MS = 5_000
 /** From the command to the GOAWAY, milliseconds. Envoy spreads it over its drain time. */
 const DRAIN_MS = 15_000
 /** For a target that says it by itself, milliseconds. */

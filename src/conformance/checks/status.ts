@@ -153,4 +153,4 @@ function bracketed(host: string): string {
 }
 
 /** It comes with the answer or not at all, milliseconds. */
-const RESET_WAIT_MS = 2_000
+const RESET_WAIT_MS = 10_000
