@@ -10,3 +10,9 @@ t.test('a lifetime of certificates that could never work is refused before anyth
     await t.rejects(command.parseAsync(args, { from: 'user' }), { code: 'commander.invalidArgument' }, ttl)
   }
 })
+
+t.test('--config may be given several times', async (t) => {
+  const command = configServerCommand()
+  command.parseOptions(['--config', 'apps', '--certs', 'certs', '--config=policies'])
+  t.strictSame(command.opts()['config'], ['apps', 'policies'])
+})

@@ -64,6 +64,39 @@ t.test('an error that comes later leaves what was in force, and is told', async 
   t.equal((await get(server.statusAddress, '/nothing')).status, 404)
 })
 
+t.test('an object in error keeps its last good state, and what stands beside it goes on', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') + pod('b', { ip: '10.0.0.2' }) })
+  const server = await mesh.start()
+  const { client, store } = testClient(t, mesh, server.address.port, () =>
+    server.issuer.issueNodeToken(nodeToken),
+  )
+  client.start()
+  const addresses = () => [...store.workloads()].flatMap((workload) => workload.addresses).sort()
+  await until('the mesh', () => addresses().length === 2)
+  await mesh.write('a.yaml', pod('a', { ip: 'oops' }) + pod('b', { ip: '10.0.0.3' }))
+  await until('what stands beside it', () => addresses().includes('10.0.0.3'))
+  t.strictSame(addresses(), ['10.0.0.1', '10.0.0.3'])
+  t.match(server.status().source, {
+    problems: [{ severity: 'error', text: /^a.yaml:6:10: status.podIP: expected an IPv4/ }],
+    parts: [{ name: 'a.yaml', state: 'stale', objects: 2 }],
+  })
+})
+
+t.test('several folders are served as one mesh', async (t) => {
+  const mesh = testMesh(t, { 'a.yaml': pod('a') })
+  const root = t.testdir({ one: { 'a.yaml': pod('a') }, two: { 'b.yaml': pod('b', { ip: '10.0.0.2' }) } })
+  const folders = [join(root, 'one'), join(root, 'two')]
+  const server = await mesh.start({ configDir: folders })
+  await server.ready
+  t.match(server.status().source, { source: `folders ${folders.join(', ')}`, complete: true })
+  const address = Object.entries(server.status().resources).find(([type]) => type.endsWith('.Address'))
+  t.equal(address?.[1], 2)
+  await t.rejects(mesh.start({ configDir: [...folders, join(root, 'none')] }), {
+    code: 'config-unreadable',
+    message: /none/,
+  })
+})
+
 t.test('a server that cannot start says why and leaves nothing behind', async (t) => {
   const mesh = testMesh(t, { 'a.yaml': pod('a') })
   const server = await mesh.start()
