@@ -2,7 +2,7 @@
 // connection. A connection's cost should not depend on the size.
 import { authorize, MeshStore, resolveOutbound } from '../src/mesh/index.ts'
 import type { MeshChange } from '../src/mesh/mesh-change.ts'
-import { aPort, aService, aWorkload } from '../src/mesh/test-support.ts'
+import { aMatch, aPolicy, aPort, aService, aWorkload } from '../src/mesh/test-support.ts'
 
 const SIZES = [100, 10_000, 100_000]
 /** Workloads behind one service. */
@@ -29,6 +29,53 @@ for (const { size, applyMs, heapMb, vipUs, podUs, verdictUs } of rows) {
   process.stdout.write(
     `| ${size} | ${applyMs.toFixed(0)} ms | ${heapMb.toFixed(1)} MB | ${vipUs.toFixed(2)} µs | ${podUs.toFixed(2)} µs | ${verdictUs.toFixed(2)} µs |\n`,
   )
+}
+
+process.stdout.write('\n| policies | apply to the workload | apply | verdict |\n|---|---|---|---|\n')
+for (const { total, own } of [
+  { total: 10, own: 10 },
+  { total: 10_000, own: 10 },
+  { total: 10_000, own: 10_000 },
+]) {
+  const { applyMs, verdictUs } = withPolicies(total, own)
+  process.stdout.write(`| ${total} | ${own} | ${applyMs.toFixed(0)} ms | ${verdictUs.toFixed(2)} µs |\n`)
+}
+
+/** ALLOW policies with a selector, each for another client; the last that the workload has is the one that matches. */
+function withPolicies(total: number, own: number): { applyMs: number; verdictUs: number } {
+  const store = new MeshStore()
+  const names = Array.from({ length: total }, (_, i) => `p${i}`)
+  const changes: MeshChange[] = names.map((name, i) => ({
+    kind: 'upsert-policy',
+    policy: aPolicy({
+      name,
+      rules: [
+        [[aMatch({ principals: [{ kind: 'exact', value: `cluster.local/ns/default/sa/client-${i}` }] })]],
+      ],
+    }),
+  }))
+  const workload = aWorkload({ authorizationPolicies: names.slice(0, own).map((name) => `default/${name}`) })
+  changes.push({ kind: 'upsert-workload', workload })
+  const began = performance.now()
+  store.apply(changes)
+  const applyMs = performance.now() - began
+  const connection = {
+    sourceIdentity: {
+      trustDomain: 'cluster.local',
+      namespace: 'default',
+      serviceAccount: `client-${own - 1}`,
+    },
+    sourceAddress: '10.0.0.1',
+    destinationAddress: '10.0.0.2',
+    destinationPort: 8080,
+  }
+  if (!authorize(store.policiesFor(workload), connection).allowed)
+    throw new Error('the last policy must allow it')
+  const rounds = Math.max(200, CONNECTIONS / own)
+  return {
+    applyMs,
+    verdictUs: microseconds(() => authorize(store.policiesFor(workload), connection), rounds),
+  }
 }
 
 function perConnection(store: MeshStore, size: number): { vipUs: number; podUs: number; verdictUs: number } {
@@ -58,11 +105,11 @@ function perConnection(store: MeshStore, size: number): { vipUs: number; podUs: 
 }
 
 /** Mean of many, after a warm-up. */
-function microseconds(run: (index: number) => unknown): number {
-  for (let i = 0; i < CONNECTIONS / 10; i++) run(i * 7919)
+function microseconds(run: (index: number) => unknown, rounds = CONNECTIONS): number {
+  for (let i = 0; i < rounds / 10; i++) run(i * 7919)
   const began = performance.now()
-  for (let i = 0; i < CONNECTIONS; i++) run(i * 7919)
-  return ((performance.now() - began) * 1000) / CONNECTIONS
+  for (let i = 0; i < rounds; i++) run(i * 7919)
+  return ((performance.now() - began) * 1000) / rounds
 }
 
 function mesh(size: number): MeshChange[] {

@@ -68,8 +68,7 @@ async function whole(): Promise<void> {
     rssMb: process.memoryUsage().rss / 1024 ** 2,
     workloads: [...store.workloads()].length,
   })
-  await client.stop()
-  transport.close()
+  process.exit()
 }
 
 async function many(count: number): Promise<void> {
