@@ -82,9 +82,9 @@ export async function identityOf(
 async function mint(material: CaMaterial, id: SpiffeId, kind: BadClient): Promise<Credentials> {
   switch (kind) {
     case 'expired':
-      return issue(material, id, -DAY_SECONDS)
+      return issue(material, id, -AWAY_SECONDS)
     case 'not-yet-valid':
-      return issue(material, id, DAY_SECONDS)
+      return issue(material, id, AWAY_SECONDS)
     case 'other-trust-domain':
       return issue(material, { ...id, trustDomain: 'elsewhere.example' })
     case 'no-spiffe-id':
@@ -100,7 +100,7 @@ async function mint(material: CaMaterial, id: SpiffeId, kind: BadClient): Promis
 async function issue(material: CaMaterial, id: SpiffeId, fromNow = 0): Promise<Credentials> {
   // The CA's own notBefore does not matter: nobody asks whether a leaf is older.
   const authority = new CertificateAuthority(material, { now: () => Date.now() + fromNow * 1000 })
-  const svid = await authority.issueSvid(id, HOUR_SECONDS)
+  const svid = await authority.issueSvid(id, CERTIFICATE_SECONDS)
   return { key: exportPrivateKeyPem(svid), chain: svid.certificateChain.join(''), roots: svid.roots.join('') }
 }
 
@@ -139,5 +139,7 @@ export function spiffeIdOf(text: string): SpiffeId {
   )
 }
 
-const HOUR_SECONDS = 3_600
-const DAY_SECONDS = 24 * HOUR_SECONDS
+/** A certificate's lifetime: longer than any run. */
+const CERTIFICATE_SECONDS = 3_600
+/** How far in the past, or the future, a wrong one is: beyond any difference of clocks that a target may forgive. */
+const AWAY_SECONDS = 86_400

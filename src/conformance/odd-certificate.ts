@@ -32,8 +32,8 @@ export async function oddCertificate(
   ]
   const leaf = await material.signCertificate({
     publicKey: subjectPublicKeyInfo(keys.publicKey),
-    notBefore: new Date(Date.now() - MINUTE_MS),
-    notAfter: new Date(Date.now() + 60 * MINUTE_MS),
+    notBefore: new Date(Date.now() - CLOCK_SKEW_MS),
+    notAfter: new Date(Date.now() + LIFETIME_MS),
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
       new ExtendedKeyUsageExtension(usages),
@@ -48,4 +48,7 @@ export async function oddCertificate(
   }
 }
 
-const MINUTE_MS = 60_000
+/** Dated back, for a target whose clock is behind, milliseconds. */
+const CLOCK_SKEW_MS = 60_000
+/** Longer than any run, milliseconds. */
+const LIFETIME_MS = 3_600_000

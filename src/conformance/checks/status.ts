@@ -94,7 +94,8 @@ export const statusChecks: readonly Check[] = [
     run: async (context) => {
       const connection = await context.connected()
       const stream = request(connection, connectFields('192.0.2.1:80'))
-      await answer(connection, stream)
+      const found = await answer(connection, stream)
+      if (!isRefusal(found)) return expect(false, describeAnswer(connection, found))
       await connection.wait(() => stream.reset !== undefined, RESET_WAIT_MS)
       const reset = stream.reset === undefined ? 'no reset' : `RST_STREAM(${errorName(stream.reset)})`
       return expect(
