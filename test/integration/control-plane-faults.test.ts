@@ -1,10 +1,12 @@
 // What goes wrong around the control plane may cut no traffic that is allowed,
 // and may let through none that is denied, for however short a time.
 import '../support/own-namespaces.ts'
-import { renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { TokenIssuer } from '../../src/identity/index.ts'
 import { type MeshLab, startLab, type Target } from '../../src/lab/mesh-lab.ts'
+import { nodeTokenFile } from '../../src/lab/state.ts'
 import { startSteadyConnections } from '../support/client-program.ts'
 import { startSecondProxy } from '../support/second-proxy.ts'
 import { until } from '../support/until.ts'
@@ -60,6 +62,32 @@ t.test('faults of the control plane under traffic', async (t) => {
     t.equal(result['failed'], 0, JSON.stringify(result))
   })
 
+  await t.test('the token of a proxy has expired', async (t) => {
+    const file = nodeTokenFile(lab.state, 'node-d')
+    const good = readFileSync(file, 'utf8')
+    const past = await TokenIssuer.loadOrCreate(join(lab.state.certs, 'token-key.pem'), {
+      now: () => Date.now() - 3_600_000,
+    })
+    writeFileSync(file, await past.issueNodeToken({ node: 'node-d', ttlSeconds: 60 }))
+    // Its stream ends, and it must open another with what is in the file now.
+    await lab.stopConfigServer()
+    const refused = lab
+      .component('ztunnel@node-d')
+      .waitForLine((line) => line.includes('unauthenticated'), 'be refused for its token')
+    await lab.startConfigServer()
+    await refused
+    put(lab, policy('sixth'))
+    await until(() => enforced(lab, 'sixth', 'node-a'), 'the other nodes to have it', 30_000)
+    t.equal((await lab.get(ALLOWED, TARGET)).status, 200, 'traffic goes on')
+    await denied.moreAttempts(2)
+    t.notOk(await enforced(lab, 'sixth'), 'nothing new for who cannot prove itself')
+    t.strictSame(denied.letThrough, [], 'and what it had is in force')
+
+    writeFileSync(file, good)
+    await until(() => enforced(lab, 'sixth'), 'the good token to be taken', 40_000)
+    t.strictSame(denied.letThrough, [])
+  })
+
   await t.test('the proxy of the server is killed and started again', async (t) => {
     const component = lab.component('ztunnel@node-d')
     component.signal('SIGKILL')
@@ -81,9 +109,9 @@ function put(lab: MeshLab, yaml: string): void {
   renameSync(`${file}.tmp`, file)
 }
 
-/** Whether a connection that may not be is refused by this very policy, and not by its predecessor. */
-async function enforced(lab: MeshLab, name: string): Promise<boolean> {
-  const { body } = await lab.admin('node-d', '/config_dump')
+/** Whether a proxy has a policy in force. */
+async function enforced(lab: MeshLab, name: string, node = 'node-d'): Promise<boolean> {
+  const { body } = await lab.admin(node, '/config_dump')
   const { policies } = JSON.parse(body) as { policies: { name: string; namespace: string }[] }
   const own = policies.filter(({ namespace }) => namespace === 'bar-2')
   return own.some((policy) => policy.name === name)
