@@ -1,5 +1,6 @@
 import { collectObjects, objectId, objectKey } from './collect-objects.ts'
 import { FolderRoot } from './folder-root.ts'
+import type { KnownFile } from './known-file.ts'
 import type { KubernetesObject, KubernetesObjects, OtherObject } from './objects.ts'
 import type { ParsedObject } from './parse.ts'
 import type { FileProblem } from './problem.ts'
@@ -103,7 +104,9 @@ function buildSnapshot(roots: readonly FolderRoot[], previous: FolderSnapshot): 
     states.push({ file, state, objects: good?.objects.length ?? 0 })
   }
   const refused = states.find(({ state }) => state === 'refused')
-  if (refused !== undefined) parsed.push(...missing(previous, parsed, refused.file, problems))
+  if (states.some(({ state }) => state !== 'current')) {
+    parsed.push(...missing(previous, parsed, holders(files, refused?.file), problems))
+  }
   const objects = byKind(parsed, previous, problems)
   const places = new Map<KubernetesObject, ObjectPlace>(parsed.map((entry) => [entry.object, entry]))
   return {
@@ -117,14 +120,31 @@ function buildSnapshot(roots: readonly FolderRoot[], previous: FolderSnapshot): 
 }
 
 /**
- * What was there before and is in no file now. While some file has never been
- * read well it may stand in that one: a policy that moves to another file, or
- * whose file is renamed, must not be lifted by a slip made on the way.
+ * The file in error that an object may stand in: one whose present content,
+ * which is not in force, names it; else one that has never been read well.
+ */
+function holders(
+  files: readonly KnownFile[],
+  refused: string | undefined,
+): (id: string) => string | undefined {
+  const byId = new Map<string, string>()
+  for (const { file, good, latest } of files) {
+    if (good === latest) continue
+    for (const { object } of latest.objects) byId.set(objectId(object), file)
+    for (const { id } of latest.refused) if (id !== undefined) byId.set(id, file)
+  }
+  return (id) => byId.get(id) ?? refused
+}
+
+/**
+ * What was there before, is in no file now, and may stand in one that is in
+ * error: a policy that moves to another file, or whose file is renamed, must
+ * not be lifted by a slip made on the way.
  */
 function missing(
   previous: FolderSnapshot,
   parsed: readonly ParsedObject[],
-  refused: string,
+  holderOf: (id: string) => string | undefined,
   problems: FileProblem[],
 ): ParsedObject[] {
   const present = new Set(parsed.map(({ object }) => objectId(object)))
@@ -132,9 +152,11 @@ function missing(
   for (const objects of Object.values(previous.objects)) {
     for (const object of objects.values()) {
       const place = previous.locate(object)
-      if (place === undefined || present.has(objectId(object))) continue
+      const id = objectId(object)
+      const holder = present.has(id) ? undefined : holderOf(id)
+      if (place === undefined || holder === undefined) continue
       kept.push({ object, ...place })
-      const message = `${objectId(object)} is not here any more; it stays in force until ${refused} can be read`
+      const message = `${id} is not here any more; it stays in force until ${holder} can be read`
       const { file, line, column } = place
       problems.push({ severity: 'warning', file, line, column, field: '', message })
     }

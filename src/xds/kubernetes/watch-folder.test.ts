@@ -251,6 +251,24 @@ t.test('what moves into a file with an error stays in force until that can be re
   t.strictSame(problems(w.snapshot()), [])
 })
 
+t.test('what moves into a file that is held back stays in force too; what is deleted does not', async (t) => {
+  const dir = t.testdir({ 'a.yaml': podYaml('a'), 'b.yaml': podYaml('b'), 'c.yaml': podYaml('c') })
+  const w = await watched(t, dir)
+  await writeFile(join(dir, 'a.yaml'), podYaml('a') + podYaml('b') + podYaml('new').replace('10.0.0.1', 'x'))
+  await w.until((now) => now.problems.length > 0)
+  await unlink(join(dir, 'b.yaml'))
+  await unlink(join(dir, 'c.yaml'))
+  await w.until((now) => now.files.length === 1)
+  t.equal(names(w.snapshot()), 'foo/a foo/b')
+  t.match(
+    problems(w.snapshot()).join('\n'),
+    /b.yaml:2:1: Pod foo\/b is not here any more; it stays .* a.yaml/,
+  )
+  await writeFile(join(dir, 'a.yaml'), podYaml('a') + podYaml('b') + podYaml('new'))
+  await w.until((now) => names(now) === 'foo/a foo/b foo/new')
+  t.strictSame(problems(w.snapshot()), [])
+})
+
 t.test('a file that was cut to nothing keeps what it held; deleting it does not', async (t) => {
   const dir = t.testdir({ 'a.yaml': podYaml('a'), 'b.yaml': podYaml('b'), 'empty.yaml': '' })
   const w = await watched(t, dir)
