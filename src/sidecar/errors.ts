@@ -1,5 +1,5 @@
-/** Everything that can keep a workload from getting a bootstrap. */
-export type SidecarErrorCode = 'unknown-workload' | 'no-address' | 'policy-too-large'
+/** Everything that can keep a workload from getting a bootstrap, or the Envoy to read it. */
+export type SidecarErrorCode = 'unknown-workload' | 'no-address' | 'policy-too-large' | 'envoy-missing'
 
 /** An error of this folder; the message is for the operator. */
 export class SidecarError extends Error {

@@ -8,9 +8,9 @@ import type { Readable } from 'node:stream'
 import { spawnIn } from '../../../src/lab/command.ts'
 import { connectIn } from '../../../src/lab/http-probe.ts'
 import type { NetworkNamespace } from '../../../src/linux/index.ts'
+import { requireEnvoy } from '../../../src/sidecar/envoy-program.ts'
 import { ADMIN_PORT, type Json } from '../../../src/sidecar/index.ts'
 import { until } from '../../support/until.ts'
-import { requireEnvoy } from './envoy-binary.ts'
 
 export interface EnvoyOptions {
   readonly namespace: NetworkNamespace

@@ -3,8 +3,8 @@
 // own. Without it nothing can be said: a failure under CI=true, a notice elsewhere.
 import { spawnSync } from 'node:child_process'
 import { resolve } from 'node:path'
-import { ENVOY_VERSION, PROGRAM_VARIABLE } from './envoy-binary.ts'
-import { installEnvoy } from './install-envoy.ts'
+import { ENVOY_VERSION, PROGRAM_VARIABLE } from '../../../src/sidecar/envoy-program.ts'
+import { installEnvoy } from '../../../src/sidecar/install-envoy.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 

