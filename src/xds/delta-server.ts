@@ -4,8 +4,9 @@ import {
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import type { SubscriptionStatus } from './client-type.ts'
 import type { DeltaServerMetrics } from './delta-metrics.ts'
-import { DeltaSession, type SubscriptionStatus } from './delta-session.ts'
+import { DeltaSession } from './delta-session.ts'
 import { silentLog, type XdsLog } from './log.ts'
 import type { ProvenCaller } from './node-rules.ts'
 import { peerAddress } from './peer-address.ts'

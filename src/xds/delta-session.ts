@@ -5,6 +5,14 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import {
+  type ClientType,
+  isUpToDate,
+  isWholeMesh,
+  newClientType,
+  type SubscriptionStatus,
+  statusOf,
+} from './client-type.ts'
 import type { DeltaServerMetrics } from './delta-metrics.ts'
 import { type DeltaAnswer, DeltaSubscription, MAX_SUBSCRIBED_NAMES } from './delta-subscription.ts'
 import { encodeResource, RESOURCES_FIELD } from './encode-resources.ts'
@@ -13,26 +21,6 @@ import { checkNodeIdentity, type ProvenCaller, type ProxyNode, parseNode } from 
 import type { ResourceCache } from './resource-cache.ts'
 import type { ResourceTable } from './resource-table.ts'
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
-
-/** One type of one client, for `status`. Times are milliseconds since the epoch. */
-export interface SubscriptionStatus {
-  readonly typeUrl: string
-  readonly wildcard: boolean
-  readonly subscribedNames: number
-  readonly responses: number
-  readonly lastSentAt: number | undefined
-  readonly acks: number
-  readonly lastAckAt: number | undefined
-  readonly nacks: number
-  readonly lastNack: { readonly at: number; readonly reason: string } | undefined
-  /** Of the last response, and of the last that was accepted as a whole; empty for none. */
-  readonly lastNonce: string
-  readonly ackedNonce: string
-  /** Whether there is nothing that it should have and was not sent. */
-  readonly upToDate: boolean
-  /** Whether the last response is still unanswered. */
-  readonly awaitingAck: boolean
-}
 
 export interface SessionOptions {
   readonly cache: ResourceCache
@@ -51,7 +39,7 @@ export interface SessionOptions {
  */
 export class DeltaSession {
   readonly #options: SessionOptions
-  readonly #types = new Map<string, TypeState>()
+  readonly #types = new Map<string, ClientType>()
   readonly #refusedTypes = new Set<string>()
   #node: ProxyNode | undefined
   #nonce = 0
@@ -91,7 +79,7 @@ export class DeltaSession {
         withdrawLast: isPolicies,
       })
       if (subscription.isTooLarge) throw tooManyNames()
-      this.#types.set(typeUrl, newTypeState(typeUrl, table, subscription))
+      this.#types.set(typeUrl, newClientType(typeUrl, table, subscription))
       this.#startedAt ??= this.#options.now()
       if (Object.keys(request.initialResourceVersions).length > 0) this.#resumes = true
       return
@@ -149,24 +137,10 @@ export class DeltaSession {
   }
 
   status(): readonly SubscriptionStatus[] {
-    return [...this.#types].map(([typeUrl, state]) => ({
-      typeUrl,
-      wildcard: state.subscription.wildcard,
-      subscribedNames: state.subscription.subscribedNames,
-      responses: state.responses,
-      lastSentAt: state.lastSentAt,
-      acks: state.acks,
-      lastAckAt: state.lastAckAt,
-      nacks: state.nacks,
-      lastNack: state.lastNack,
-      lastNonce: state.lastNonce,
-      ackedNonce: state.ackedNonce,
-      upToDate: isUpToDate(state),
-      awaitingAck: state.awaitingNonce !== '',
-    }))
+    return [...this.#types.values()].map(statusOf)
   }
 
-  #continue(state: TypeState, table: ResourceTable, request: DeltaDiscoveryRequest): void {
+  #continue(state: ClientType, table: ResourceTable, request: DeltaDiscoveryRequest): void {
     const { responseNonce, typeUrl } = request
     if (responseNonce !== '') {
       if (responseNonce !== state.lastNonce) {
@@ -191,11 +165,11 @@ export class DeltaSession {
     return Math.max(0, (this.#startedAt ?? 0) + OTHER_TYPE_PATIENCE_MS - this.#options.now())
   }
 
-  #mayPush({ awaitingNonce, lastSentAt }: TypeState): boolean {
+  #mayPush({ awaitingNonce, lastSentAt }: ClientType): boolean {
     return awaitingNonce === '' || this.#options.now() - (lastSentAt ?? 0) >= this.#options.ackPatienceMs
   }
 
-  #answer(state: TypeState, evenUnacknowledged: boolean): DeltaDiscoveryResponse | undefined {
+  #answer(state: ClientType, evenUnacknowledged: boolean): DeltaDiscoveryResponse | undefined {
     const { subscription, table } = state
     if (!subscription.mustAnswer && !evenUnacknowledged && !this.#mayPush(state)) return undefined
     const isWhole = isWholeMesh(state)
@@ -214,7 +188,7 @@ export class DeltaSession {
     this.#options.log.warn(fields, 'xds request for a type that is not served')
   }
 
-  #acknowledge(state: TypeState, { typeUrl, errorDetail }: DeltaDiscoveryRequest): void {
+  #acknowledge(state: ClientType, { typeUrl, errorDetail }: DeltaDiscoveryRequest): void {
     state.awaitingNonce = ''
     if (state.after === 'whole mesh') state.after = 'answered'
     const at = this.#options.now()
@@ -232,7 +206,7 @@ export class DeltaSession {
     this.#options.log.warn({ node: this.#node?.id, typeUrl, nonce: state.lastNonce, reason }, 'xds NACK')
   }
 
-  #respond(state: TypeState, answer: DeltaAnswer, isWhole: boolean): DeltaDiscoveryResponse {
+  #respond(state: ClientType, answer: DeltaAnswer, isWhole: boolean): DeltaDiscoveryResponse {
     const { typeUrl } = state
     const nonce = String(++this.#nonce)
     state.lastNonce = nonce
@@ -257,8 +231,7 @@ export class DeltaSession {
   }
 }
 
-/** From this many on, all of a type are encoded once for all who need them. Entries. */
-export const WHOLE_MESH_RESOURCES = 1_000
+const NOTHING: DeltaAnswer = { resources: [], removed: [], withAliases: false }
 /** What a node proxy subscribes to, in one go. */
 const PROXY_TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE]
 /** A proxy writes its first requests together; later, the other type is not wanted. Milliseconds. */
@@ -278,54 +251,4 @@ function tooFarBehind(): ConnectError {
 function tooManyNames(): ConnectError {
   const message = `more than ${MAX_SUBSCRIBED_NAMES} names subscribed: subscribe to all (wildcard) instead`
   return new ConnectError(message, Code.ResourceExhausted)
-}
-
-interface TypeState {
-  readonly typeUrl: string
-  readonly table: ResourceTable
-  readonly subscription: DeltaSubscription
-  lastNonce: string
-  ackedNonce: string
-  /** Of the response that the client has not answered yet; empty for none. */
-  awaitingNonce: string
-  /**
-   * The HTTP library keeps the last response of a stream until there is
-   * another. A whole mesh, tens of megabytes for each proxy, is therefore
-   * followed by an empty response as soon as it is answered.
-   */
-  after: 'whole mesh' | 'answered' | undefined
-  responses: number
-  lastSentAt: number | undefined
-  acks: number
-  lastAckAt: number | undefined
-  nacks: number
-  lastNack: { readonly at: number; readonly reason: string } | undefined
-}
-
-const NOTHING: DeltaAnswer = { resources: [], removed: [], withAliases: false }
-
-function isWholeMesh({ subscription, table }: TypeState): boolean {
-  return table.resources.size >= WHOLE_MESH_RESOURCES && subscription.needsEverything
-}
-
-function isUpToDate({ subscription, table }: TypeState): boolean {
-  return !subscription.isBehind(table) && !subscription.withholds
-}
-
-function newTypeState(typeUrl: string, table: ResourceTable, subscription: DeltaSubscription): TypeState {
-  return {
-    typeUrl,
-    table,
-    subscription,
-    lastNonce: '',
-    ackedNonce: '',
-    awaitingNonce: '',
-    after: undefined,
-    responses: 0,
-    lastSentAt: undefined,
-    acks: 0,
-    lastAckAt: undefined,
-    nacks: 0,
-    lastNack: undefined,
-  }
 }

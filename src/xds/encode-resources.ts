@@ -21,6 +21,7 @@ const BODY = ResourceSchema.field.resource.number
 const ANY_TYPE_URL = AnySchema.field.typeUrl.number
 const ANY_VALUE = AnySchema.field.value.number
 
+/** A resource as a response has it. */
 export function encodeResource(
   { name, version, value, aliases }: CachedResource,
   typeUrl: string,

@@ -4,7 +4,8 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
-import { DeltaSession, WHOLE_MESH_RESOURCES } from './delta-session.ts'
+import { WHOLE_MESH_RESOURCES } from './client-type.ts'
+import { DeltaSession } from './delta-session.ts'
 import { encodeResource } from './encode-resources.ts'
 import { silentLog } from './log.ts'
 import { meshResources } from './mesh-resources.ts'
