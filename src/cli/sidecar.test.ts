@@ -35,6 +35,13 @@ t.test('a bootstrap names the workload’s certificate, ports and policies', asy
   )
   const ports = static_resources.listeners[1].filter_chains.map(({ name }: { name: string }) => name)
   t.same(ports, ['port_9000', 'port_9001', 'port_9002'])
+  const tunnels = JSON.stringify(static_resources.listeners[0])
+  const authorities = [9000, 9001, 9002].map((port) => `10.244.4.30:${port}`)
+  // A port that is spelt otherwise would get past policies, which compare text.
+  t.ok(
+    tunnels.includes(JSON.stringify({ domains: authorities }).slice(1, -1)),
+    'no other authority is served',
+  )
   for (const policy of ['envoy/sidecar-deny-9001[0]', 'envoy/converted_peer_authentication_sidecar[0]']) {
     t.ok(stdout.includes(JSON.stringify(policy)), policy)
   }

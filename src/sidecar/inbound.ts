@@ -24,8 +24,6 @@ export interface InboundOptions {
   readonly addresses: readonly string[]
   /** Others have no filter chain: what comes for them is closed. */
   readonly ports: readonly ServedPort[]
-  /** Authorization for all ports, before each one's own. Default none. */
-  readonly filters?: readonly Json[]
 }
 
 export interface LegacyOptions extends InboundOptions {
@@ -38,14 +36,16 @@ export interface LegacyOptions extends InboundOptions {
    * server that speaks first is dialled only then. Default `5s`.
    */
   readonly detectionTimeout?: string
+  /** Authorization for all ports, before each one's own. Default none. */
+  readonly filters?: readonly Json[]
 }
 
 /** Filter chains of a sidecar for what came out of a tunnel (wire/istio 3.4): no TLS any more, authorization only. */
-export function inboundChains({ addresses, ports, filters = [] }: InboundOptions): readonly Json[] {
+export function inboundChains({ addresses, ports }: InboundOptions): readonly Json[] {
   return ports.map((served) => ({
     name: `port_${served.port}`,
     filter_chain_match: destinationMatch(addresses, served.port),
-    filters: [...filters, ...portFilters(served)],
+    filters: portFilters(served),
   }))
 }
 

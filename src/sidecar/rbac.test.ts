@@ -4,6 +4,7 @@ import {
   type AuthorizationPolicy,
   authorize,
   cidrContains,
+  formatHostPort,
   type Identity,
   identityUri,
   type PolicyContext,
@@ -28,7 +29,7 @@ interface Rule {
   readonly destination_port?: number
   readonly destination_ip?: Block
   readonly direct_remote_ip?: Block
-  readonly filter_state?: { readonly string_match: Match }
+  readonly header?: { readonly string_match: Match }
   readonly authenticated?: { readonly principal_name: Match }
 }
 interface Block {
@@ -38,6 +39,7 @@ interface Block {
 interface Match {
   readonly exact?: string
   readonly prefix?: string
+  readonly suffix?: string
   readonly safe_regex?: { readonly regex: string }
 }
 interface Filter {
@@ -62,15 +64,20 @@ function holds(rule: Rule, context: PolicyContext): boolean {
   if (rule.destination_port !== undefined) return rule.destination_port === context.destinationPort
   if (rule.destination_ip !== undefined) return within(rule.destination_ip, context.destinationAddress)
   if (rule.direct_remote_ip !== undefined) return within(rule.direct_remote_ip, context.sourceAddress)
-  const match = rule.filter_state?.string_match ?? rule.authenticated?.principal_name
+  const { destinationAddress, destinationPort } = context
+  if (rule.header !== undefined) {
+    return says(rule.header.string_match, formatHostPort(destinationAddress, destinationPort))
+  }
+  const match = rule.authenticated?.principal_name
   if (match === undefined) throw new Error(`not known: ${JSON.stringify(rule)}`)
-  // Who proved nothing has no such state, and then no matcher of it holds.
+  // Without a certificate no matcher of it holds.
   return context.sourceIdentity !== undefined && says(match, identityUri(context.sourceIdentity))
 }
 
-function says({ exact, prefix, safe_regex }: Match, uri: string): boolean {
+function says({ exact, prefix, suffix, safe_regex }: Match, uri: string): boolean {
   if (exact !== undefined) return uri === exact
   if (prefix !== undefined) return uri.startsWith(prefix)
+  if (suffix !== undefined) return uri.endsWith(suffix)
   return new RegExp(`^(?:${safe_regex?.regex})$`).test(uri)
 }
 
@@ -147,11 +154,13 @@ const policies: fc.Arbitrary<AuthorizationPolicy[]> = fc
   )
   .map((list) => list.map((fields, index) => aPolicy({ ...fields, name: `policy-${index}` })))
 
+const ON_TUNNELS = { kind: 'tunnel', addresses: ['10.0.0.9', 'fd00::9'] } as const
+
 t.test('Envoy’s filters let pass what our own verdict does', async (t) => {
-  for (const source of ['tunnel', 'certificate'] as const) {
+  for (const on of [ON_TUNNELS, { kind: 'connection' } as const]) {
     fc.assert(
       fc.property(policies, fc.array(context, { minLength: 1, maxLength: 8 }), (list, contexts) => {
-        const filters = policyFilters(list, source, 'test') as unknown as readonly Filter[]
+        const filters = policyFilters(list, on, 'test') as unknown as readonly Filter[]
         for (const each of contexts) {
           const { allowed } = authorize(list, each)
           if (passes(filters, each) !== allowed) throw new Error(`ours: ${allowed} ${JSON.stringify(each)}`)
@@ -167,7 +176,7 @@ t.test('what Envoy would be given too much of is refused, with its name', async 
   const clause = Array.from({ length: 11 }, (_, index) => aMatch({ destinationPorts: [index + 1] }))
   const rules = [[clause, clause, clause]]
   t.ok(clause.length ** 3 > MAX_ALTERNATIVES)
-  t.throws(() => policyFilters([aPolicy({ name: 'huge', rules })], 'tunnel', 'test'), {
+  t.throws(() => policyFilters([aPolicy({ name: 'huge', rules })], ON_TUNNELS, 'test'), {
     name: SidecarError.name,
     code: 'policy-too-large',
     message: /default\/huge/,

@@ -1,15 +1,27 @@
 import {
   type AuthorizationPolicy,
+  cidrContains,
   type PolicyMatch,
+  parseAddress,
+  parseCidr,
   policyName,
   type ServiceAccountMatch,
   type StringMatch,
 } from '../mesh/index.ts'
-import { extension, type Json, PEER_PRINCIPAL } from './envoy.ts'
+import { extension, type Json } from './envoy.ts'
 import { SidecarError } from './errors.ts'
 
-/** Where Envoy finds the peer's SPIFFE id: as 15008 left it, or in the connection's own certificate. */
-export type PrincipalSource = 'tunnel' | 'certificate'
+/**
+ * Where policies are enforced. `tunnel`: on the CONNECT itself, which is
+ * refused before anybody is dialled; `addresses` are the workload's own, and
+ * authorities must come in their canonical form only.
+ * `connection`: on a connection of its own, by its certificate. Envoy judges
+ * those at the client's first byte only, when the application may have
+ * spoken already.
+ */
+export type EnforcedOn =
+  | { readonly kind: 'tunnel'; readonly addresses: readonly string[] }
+  | { readonly kind: 'connection' }
 
 /**
  * Alternatives that one rule may become: Envoy keeps who and what apart, so
@@ -24,16 +36,28 @@ export const MAX_ALTERNATIVES = 1000
  */
 export function policyFilters(
   policies: readonly AuthorizationPolicy[],
-  source: PrincipalSource,
+  on: EnforcedOn,
   statPrefix: string,
 ): readonly Json[] {
   const enforced = policies.filter(({ dryRun }) => !dryRun)
   return (['DENY', 'ALLOW'] as const).flatMap((action) => {
     const of = enforced.filter((policy) => policy.action === action)
     if (of.length === 0) return []
-    const rules = { action, policies: Object.fromEntries(of.flatMap((policy) => entries(policy, source))) }
-    const config = { stat_prefix: `${statPrefix}_${action.toLowerCase()}`, rules }
-    return [extension('envoy.filters.network.rbac', 'filters.network.rbac.v3.RBAC', config)]
+    const rules = { action, policies: Object.fromEntries(of.flatMap((policy) => entries(policy, on))) }
+    const prefix = `${statPrefix}_${action.toLowerCase()}`
+    return on.kind === 'tunnel'
+      ? [
+          extension('envoy.filters.http.rbac', 'filters.http.rbac.v3.RBAC', {
+            rules_stat_prefix: `${prefix}.`,
+            rules,
+          }),
+        ]
+      : [
+          extension('envoy.filters.network.rbac', 'filters.network.rbac.v3.RBAC', {
+            stat_prefix: prefix,
+            rules,
+          }),
+        ]
   })
 }
 
@@ -45,9 +69,9 @@ interface Condition {
 
 const ALWAYS: Condition = { permissions: [], principals: [] }
 
-function entries(policy: AuthorizationPolicy, source: PrincipalSource): readonly [string, Json][] {
+function entries(policy: AuthorizationPolicy, on: EnforcedOn): readonly [string, Json][] {
   const name = policyName(policy)
-  const alternatives = policy.rules.flatMap((clauses) => ruleAlternatives(name, clauses, source))
+  const alternatives = policy.rules.flatMap((clauses) => ruleAlternatives(name, clauses, on))
   return alternatives.map(({ permissions, principals }, index) => [
     `${name}[${index}]`,
     {
@@ -61,13 +85,13 @@ function entries(policy: AuthorizationPolicy, source: PrincipalSource): readonly
 function ruleAlternatives(
   name: string,
   clauses: readonly (readonly PolicyMatch[])[],
-  source: PrincipalSource,
+  on: EnforcedOn,
 ): readonly Condition[] {
   let alternatives: readonly Condition[] = [ALWAYS]
   for (const matches of clauses) {
     // A clause without matches always holds; a match without fields never does.
     if (matches.length === 0) continue
-    const conditions = matches.flatMap((match) => condition(match, source) ?? [])
+    const conditions = matches.flatMap((match) => condition(match, on) ?? [])
     if (alternatives.length * conditions.length > MAX_ALTERNATIVES) {
       const message = `policy ${name} has a rule of more than ${MAX_ALTERNATIVES} alternatives, which is more than an Envoy is given: split it`
       throw new SidecarError('policy-too-large', message)
@@ -83,11 +107,8 @@ function ruleAlternatives(
 }
 
 /** Undefined for a match that never holds. */
-function condition(match: PolicyMatch, source: PrincipalSource): Condition | undefined {
-  const id = (string_match: Json): Json =>
-    source === 'tunnel'
-      ? { filter_state: { key: PEER_PRINCIPAL, string_match } }
-      : { authenticated: { principal_name: string_match } }
+function condition(match: PolicyMatch, on: EnforcedOn): Condition | undefined {
+  const id = (string_match: Json): Json => ({ authenticated: { principal_name: string_match } })
   const namespace = (value: StringMatch): Json => namespaceId(value, id)
   const account = ({ namespace, serviceAccount }: ServiceAccountMatch): Json =>
     id(regex(`spiffe://[^/]+/ns/${quote(namespace)}/sa/${quote(serviceAccount)}`))
@@ -97,23 +118,39 @@ function condition(match: PolicyMatch, source: PrincipalSource): Condition | und
     ...both(match.serviceAccounts, match.notServiceAccounts, account, 'ids', 'id'),
     ...both(match.sourceIps, match.notSourceIps, (ip) => ({ direct_remote_ip: block(ip) }), 'ids', 'id'),
   ]
+  const { destinationIps, notDestinationIps, destinationPorts, notDestinationPorts } = match
   const permissions = [
-    ...both(
-      match.destinationIps,
-      match.notDestinationIps,
-      (ip) => ({ destination_ip: block(ip) }),
-      'rules',
-      'rule',
-    ),
-    ...both(
-      match.destinationPorts,
-      match.notDestinationPorts,
-      (port) => ({ destination_port: port }),
-      'rules',
-      'rule',
-    ),
+    ...both(destinationIps, notDestinationIps, (ip) => destinationIp(ip, on), 'rules', 'rule'),
+    ...both(destinationPorts, notDestinationPorts, (port) => destinationPort(port, on), 'rules', 'rule'),
   ]
   return principals.length + permissions.length === 0 ? undefined : { permissions, principals }
+}
+
+/** The destination of a tunnel is its authority, which can only be one of the workload's own addresses. */
+function destinationIp(cidr: string, on: EnforcedOn): Json {
+  if (on.kind === 'connection') return { destination_ip: block(cidr) }
+  const range = parseCidr(cidr)
+  const own = on.addresses.filter((address) => {
+    const words = parseAddress(address)
+    return range !== undefined && words !== undefined && cidrContains(range, words)
+  })
+  // OR of nothing is not to be had.
+  if (own.length === 0) return { not_rule: { any: true } }
+  return {
+    or_rules: {
+      rules: own.map((address) =>
+        authority({ prefix: address.includes(':') ? `[${address}]:` : `${address}:` }),
+      ),
+    },
+  }
+}
+
+function destinationPort(port: number, on: EnforcedOn): Json {
+  return on.kind === 'connection' ? { destination_port: port } : authority({ suffix: `:${port}` })
+}
+
+function authority(string_match: Json): Json {
+  return { header: { name: ':authority', string_match } }
 }
 
 /** One kind of field: any of these, and none of those. */

@@ -17,6 +17,14 @@ export interface TerminateOptions {
   readonly trustDomain: string
   /** Receive window of a stream, bytes. Default: Envoy's own, 16 MiB. */
   readonly streamWindow?: number
+  /**
+   * The only authorities that are served, as text. Default: all, for
+   * {@link MAIN} to sort out. A filter that compares text needs them: Envoy
+   * takes `:09001` for port 9001, too.
+   */
+  readonly authorities?: readonly string[]
+  /** HTTP filters that see each CONNECT before it is answered. Default none. */
+  readonly filters?: readonly Json[]
 }
 
 /** The internal listener that gets the bytes of every tunnel, and the cluster that leads to it. */
@@ -39,7 +47,7 @@ export function terminateListener(options: TerminateOptions): Json {
     filter_chains: [
       {
         transport_socket: downstreamTls(options.tls, options.trustDomain),
-        filters: [terminator(options.streamWindow)],
+        filters: [terminator(options)],
       },
     ],
   }
@@ -92,17 +100,17 @@ export function connectProtocol(streamWindow: number | undefined): Json {
   }
 }
 
-function terminator(streamWindow: number | undefined): Json {
+function terminator({ streamWindow, authorities = ['*'], filters = [] }: TerminateOptions): Json {
   const filterState = tunnelState(
     state('envoy.filters.listener.original_dst.local_ip', '%REQ(:AUTHORITY)%'),
     state('envoy.filters.listener.original_dst.remote_ip', '%DOWNSTREAM_REMOTE_ADDRESS%'),
     state(PEER_PRINCIPAL, '%DOWNSTREAM_PEER_URI_SAN%', { factory_key: 'envoy.hashable_string' }),
   )
-  return connectionManager('connect_terminate', [filterState], {
+  return connectionManager('connect_terminate', [...filters, filterState], {
     ...connectProtocol(streamWindow),
     route_config: {
       name: 'default',
-      virtual_hosts: [{ name: 'default', domains: ['*'], routes: [connectRoute(MAIN)] }],
+      virtual_hosts: [{ name: 'default', domains: authorities, routes: [connectRoute(MAIN)] }],
     },
   })
 }

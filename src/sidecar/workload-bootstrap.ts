@@ -1,6 +1,7 @@
 import {
   type AuthorizationPolicy,
   addressFamily,
+  formatHostPort,
   type MeshView,
   type Port,
   type Service,
@@ -74,13 +75,14 @@ function inboundListeners(
   tls: TlsFiles,
   trustDomain: string,
 ): readonly Json[] {
-  const { addresses } = inbound
-  const byTunnel = policyFilters(policies, 'tunnel', 'inbound')
-  const byCertificate = policyFilters(policies, 'certificate', 'legacy')
+  const { addresses, ports } = inbound
+  const authorities = addresses.flatMap((address) => ports.map(({ port }) => formatHostPort(address, port)))
+  const onTunnels = policyFilters(policies, { kind: 'tunnel', addresses }, 'inbound')
+  const onConnections = policyFilters(policies, { kind: 'connection' }, 'legacy')
   return [
-    terminateListener({ addresses, tls, trustDomain }),
-    internalListener(MAIN, inboundChains({ ...inbound, filters: byTunnel })),
-    legacyListener({ ...inbound, tls, trustDomain, strict: false, filters: byCertificate }),
+    terminateListener({ addresses, tls, trustDomain, authorities, filters: onTunnels }),
+    internalListener(MAIN, inboundChains(inbound)),
+    legacyListener({ ...inbound, tls, trustDomain, strict: false, filters: onConnections }),
   ]
 }
 

@@ -1,4 +1,5 @@
 import '../support/own-namespaces.ts'
+import { once } from 'node:events'
 import t from 'tap'
 import { applyRedirection } from '../../src/linux/index.ts'
 import { SEATS, startInteropLab } from './support/interop-lab.ts'
@@ -36,31 +37,59 @@ t.test('ztunnel sidecar bootstrap: Envoy as a pod’s sidecar, from the mesh’s
     await envoy.line('terminate', `authority=${address}:9000`, 'peer=spiffe://cluster.local/ns/app/sa/client')
   })
 
-  await t.test('in: the mesh’s policy denies, by who comes and by port', async (t) => {
-    const forbidden = lab.app(POD, 9001, t)
-    const client = await into(9001)
-    client.write('hello')
-    t.equal((await receive(client)).bytes, 0)
-    if (forbidden.connections > 0) t.equal((await receive(await forbidden.accept())).bytes, 0)
-    t.equal(await envoy.stat('inbound_deny.rbac.denied'), 1)
-  })
+  await t.test(
+    'in: the mesh’s policy denies, by who comes and by port: 403, and nobody is dialled',
+    async (t) => {
+      const forbidden = lab.app(POD, 9001, t)
+      const client = await into(9001)
+      client.write('hello')
+      t.equal((await receive(client)).bytes, 0)
+      t.equal(forbidden.connections, 0)
+      const record = await lab.record(({ hboneAddress }) => hboneAddress === `${address}:9001`, 'outbound')
+      t.equal(record.error, 'http status: 403 Forbidden')
+    },
+  )
 
   await t.test('in: plaintext, but not where the mesh asks for mutual TLS', async (t) => {
     const client = await into(9000, 'outside')
-    client.end('hello')
+    client.write('hello')
+    // Not before: a FIN that comes while Envoy looks for a client hello ends the connection.
     const accepted = await app.accept()
+    client.end()
     t.equal((await receive(accepted)).text, 'hello')
     accepted.end('answer')
     t.equal((await receive(client)).text, 'answer')
-    lab.app(POD, 9002, t)
+    const deaf = lab.app(POD, 9002, t)
     const refused = await into(9002, 'outside')
     refused.write('hello')
     t.equal((await receive(refused)).bytes, 0)
     t.equal(await envoy.stat('legacy_deny.rbac.denied'), 1)
-    const proven = await into(9002)
-    proven.end()
-    t.equal(await envoy.stat('inbound_deny.rbac.denied'), 1, 'HBONE is mutual TLS')
+    if (deaf.connections > 0) t.equal((await receive(await deaf.accept())).bytes, 0)
   })
+
+  await t.test('in: where the mesh asks for mutual TLS, HBONE is that', async (t) => {
+    const guarded = lab.app(POD, 9002, t)
+    const client = await into(9002)
+    client.end('hello')
+    const accepted = await guarded.accept()
+    t.equal((await receive(accepted)).text, 'hello')
+    accepted.end()
+  })
+
+  await t.test(
+    'in: on 15006 an application that speaks first is heard by whom the policy denies',
+    async (t) => {
+      // Envoy's RBAC judges a connection at its first byte; here to be noticed when it changes.
+      const forbidden = lab.app(POD, 9002, t)
+      const client = await into(9002, 'outside')
+      const accepted = await forbidden.accept()
+      accepted.write('220 ready')
+      const [greeting] = await once(client.resume(), 'data')
+      t.equal(String(greeting), '220 ready')
+      client.write('hello')
+      t.equal((await receive(accepted)).bytes, 0, 'it hears nothing of the client')
+    },
+  )
 
   await t.test('out: a service of the mesh, by HBONE to its pod', async (t) => {
     const open = async (): Promise<TunnelEnds> => ({
