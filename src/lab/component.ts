@@ -11,7 +11,9 @@ export interface ComponentOptions {
   /** As the user reads it: `ztunnel@node-a`, `app bar/httpbin`. */
   readonly name: string
   readonly namespace: NetworkNamespace
-  /** Arguments of Node: a program and its own. */
+  /** Default: Node. */
+  readonly program?: string
+  /** Its arguments; Node's are a program and its own. */
   readonly argv: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   /** Every line of both outputs is appended to it. */
@@ -42,7 +44,7 @@ export class Component {
     this.#log = createWriteStream(options.logFile, { flags: 'a' })
     // The log is for the reader; a full disk must not take the lab down.
     this.#log.on('error', () => undefined)
-    this.#child = spawnIn(options.namespace, process.execPath, options.argv, {
+    this.#child = spawnIn(options.namespace, options.program ?? process.execPath, options.argv, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_COMPILE_CACHE: compileCache(), ...options.env },
     })

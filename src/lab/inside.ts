@@ -50,7 +50,7 @@ export async function runInside(environment: SandboxEnvironment, call: LabCall):
 }
 
 async function run(
-  { folder, ownsProcesses }: SandboxEnvironment,
+  { folder, ownsProcesses, envoy }: SandboxEnvironment,
   call: LabCall,
   hostPid: number,
   stopped: AbortSignal,
@@ -62,6 +62,7 @@ async function run(
   const lab = await startLab({
     ...plan.options,
     ...(call.svidTtl === undefined ? {} : { svidTtl: call.svidTtl }),
+    ...(envoy === undefined ? {} : { envoy }),
     folders: { visible: folder, secret: SECRET_FOLDER },
     onProgress: (event) => progress.show(event),
     signal: stopped,

@@ -9,6 +9,7 @@ import { defaultManifests } from './app.ts'
 import { type ClientReport, type ClientRequest, runClient } from './client.ts'
 import { runCommand } from './command.ts'
 import type { Component } from './component.ts'
+import { EnvoySidecars } from './envoy-sidecar.ts'
 import { LabError } from './errors.ts'
 import { httpGetIn, type ProbeResponse } from './http-probe.ts'
 import { createNetwork, type LabNetwork } from './network.ts'
@@ -39,6 +40,8 @@ export interface LabOptions {
   readonly dryRunPolicies?: boolean
   /** Switch IPv6 off in every namespace (`net.ipv6.conf.*.disable_ipv6`), as many machines have it. Default false. */
   readonly ipv6Disabled?: boolean
+  /** Program of an Envoy that takes the sidecars' seats. Default: our own proxy does, as Istio's dedicated mode. */
+  readonly envoy?: string
   readonly onProgress?: (progress: LabProgress) => void
   /** Gives up a start that is under way. */
   readonly signal?: AbortSignal
@@ -89,7 +92,8 @@ export async function startLab(options: LabOptions = {}): Promise<MeshLab> {
     proxyEnv: options.proxyEnv ?? {},
     dryRunPolicies: options.dryRunPolicies ?? false,
   }
-  const lab = new MeshLab(setting, own)
+  const envoys = options.envoy === undefined ? undefined : new EnvoySidecars(setting, options.envoy)
+  const lab = new MeshLab(setting, own, envoys)
   try {
     await lab.start(clock, options.signal)
     return lab
@@ -108,12 +112,15 @@ export class MeshLab implements AsyncDisposable {
   readonly journal: AccessJournal
   readonly #setting: LabSetting
   readonly #ownFolder: string | undefined
+  readonly #envoys: EnvoySidecars | undefined
   readonly #components = new Map<string, Component>()
   #marker = 0
+  #sidecarProxy = 'ztunnel'
 
-  constructor(setting: LabSetting, ownFolder: string | undefined) {
+  constructor(setting: LabSetting, ownFolder: string | undefined, envoys?: EnvoySidecars) {
     this.#setting = setting
     this.#ownFolder = ownFolder
+    this.#envoys = envoys
     this.topology = setting.topology
     this.network = setting.network
     this.state = setting.state
@@ -127,18 +134,28 @@ export class MeshLab implements AsyncDisposable {
     // Rules before processes: no connection of a pod ever goes past its proxy.
     await Promise.all(sidecars.map((pod) => this.#redirectSidecar(pod)))
     if (sidecars.length > 0) clock.phase(`redirection rules in ${sidecars.length} pods with a sidecar`)
+    await this.#envoys?.prepare(sidecars)
     const started = [
       startConfigServer(this.#setting),
       ...this.#ambientNodes().flatMap((node) => [
         startNodeProxy(this.#setting, node),
         startAgent(this.#setting, node),
       ]),
-      ...sidecars.map((pod) => startSidecar(this.#setting, pod)),
+      ...sidecars.map((pod) => this.#envoys?.start(pod) ?? startSidecar(this.#setting, pod)),
       ...startApplications(this.#setting),
     ]
     for (const { component } of started) this.#components.set(component.name, component)
     await Promise.race([allReady(started, clock), ...(signal === undefined ? [] : [rejection(signal)])])
     clock.phase('every proxy has its configuration, its certificates and its pods')
+    const [first] = sidecars
+    if (this.#envoys === undefined || first === undefined) return
+    this.#sidecarProxy = await this.#envoys.version(first)
+    clock.phase(`${this.#sidecarProxy} is the sidecar of ${sidecars.map(({ id }) => id).join(', ')}`)
+  }
+
+  /** Who is in the sidecars' seats: `ztunnel`, or as it calls itself, `Envoy 1.40.0`. */
+  get sidecarProxy(): string {
+    return this.#sidecarProxy
   }
 
   /** Runs a client program in a pod. Resolves with what it saw, also when the connection failed. */
@@ -212,6 +229,7 @@ export class MeshLab implements AsyncDisposable {
 
   /** Ends every process, then removes every namespace and, unless the caller gave them, the files. */
   async close(): Promise<void> {
+    this.#envoys?.[Symbol.dispose]()
     await Promise.all([...this.#components.values()].map((component) => component.stop()))
     await this.network.close()
     if (this.#ownFolder !== undefined) await rm(this.#ownFolder, { recursive: true, force: true })

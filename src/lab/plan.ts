@@ -30,8 +30,8 @@ export function ownConnections({ manifests }: Pick<LabOptions, 'manifests'>): Pl
       )
       return {
         asExpected: observations.every(({ problems }) => problems.length === 0),
-        lines: (palette, width) => formatOutcome(observations, palette, width),
-        toJson: (startMilliseconds) => toJson(observations, startMilliseconds),
+        lines: (palette, width) => formatOutcome(observations, palette, width, lab.sidecarProxy),
+        toJson: (startMilliseconds) => toJson(observations, startMilliseconds, lab.sidecarProxy),
       }
     },
   }

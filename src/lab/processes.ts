@@ -27,12 +27,23 @@ export interface Started {
   readonly ready: Promise<void>
 }
 
+/** Where a component is asked for its health. */
+export interface HealthPlace {
+  readonly port: number
+  /** Default `/healthz/ready`. */
+  readonly path?: string
+  /** Default 127.0.0.1, of its own namespace. */
+  readonly host?: string
+}
+
 export const CONFIG_SERVER = 'config-server'
 /** Of xDS and CA, istiod's. */
 const XDS_PORT = 15012
 /** Health and status of the config server; istiod's is 15014. */
 const STATUS_PORT = 15014
 const READINESS_PORT = 15021
+/** SO_MARK of a sidecar's sockets, by which the redirection rules know them (Istio's 0x539). */
+export const PACKET_MARK = 1337
 
 export function startConfigServer(setting: LabSetting): Started {
   const { state, topology } = setting
@@ -47,7 +58,10 @@ export function startConfigServer(setting: LabSetting): Started {
   ])
   return {
     component,
-    ready: untilAccepting(component, setting, topology.controlPlane.name, STATUS_PORT, address),
+    ready: untilAccepting(component, setting, topology.controlPlane.name, {
+      port: STATUS_PORT,
+      host: address,
+    }),
   }
 }
 
@@ -61,7 +75,7 @@ export function startNodeProxy(setting: LabSetting, node: string): Started {
     INPOD_UDS: zdsSocket(state, node),
   }
   const component = startZtunnel(setting, nodeProxyName(node), node, ['proxy'], env)
-  return { component, ready: untilAccepting(component, setting, node, READINESS_PORT) }
+  return { component, ready: untilAccepting(component, setting, node, { port: READINESS_PORT }) }
 }
 
 /** The agent of a node: it redirects the node's ambient pods and hands them to the proxy. */
@@ -84,7 +98,7 @@ export function startSidecar(setting: LabSetting, pod: LabPod): Started {
     PACKET_MARK: String(PACKET_MARK),
   }
   const component = startZtunnel(setting, sidecarName(pod), pod.netns, ['proxy'], env)
-  return { component, ready: untilAccepting(component, setting, pod.netns, READINESS_PORT) }
+  return { component, ready: untilAccepting(component, setting, pod.netns, { port: READINESS_PORT }) }
 }
 
 /** The applications: a server in every pod that has ports, and one outside of the mesh. */
@@ -106,6 +120,32 @@ export function sidecarName(pod: LabPod): string {
 
 export function agentName(node: string): string {
   return `agent@${node}`
+}
+
+/** Waits until a component says of itself that it is ready. Rejects as `Component.within`. */
+export async function untilAccepting(
+  component: Component,
+  setting: LabSetting,
+  netns: string,
+  { port, path = '/healthz/ready', host = '127.0.0.1' }: HealthPlace,
+): Promise<void> {
+  const abort = new AbortController()
+  let state = ''
+  const healthy = untilHealthy({
+    namespace: setting.network.namespace(netns),
+    port,
+    path,
+    host,
+    signal: abort.signal,
+    onUnhealthy: (answer) => {
+      state = answer
+    },
+  })
+  try {
+    await component.within(healthy, 'become ready', undefined, () => state)
+  } finally {
+    abort.abort()
+  }
 }
 
 function startApplication(
@@ -171,32 +211,3 @@ function proxyEnvironment(
 function zdsSocket(state: LabState, node: string): string {
   return join(state.sockets, `${node}.sock`)
 }
-
-async function untilAccepting(
-  component: Component,
-  setting: LabSetting,
-  netns: string,
-  port: number,
-  host = '127.0.0.1',
-): Promise<void> {
-  const abort = new AbortController()
-  let state = ''
-  const healthy = untilHealthy({
-    namespace: setting.network.namespace(netns),
-    port,
-    path: '/healthz/ready',
-    host,
-    signal: abort.signal,
-    onUnhealthy: (answer) => {
-      state = answer
-    },
-  })
-  try {
-    await component.within(healthy, 'become ready', undefined, () => state)
-  } finally {
-    abort.abort()
-  }
-}
-
-/** SO_MARK of a sidecar's sockets, by which the redirection rules know them (Istio's 0x539). */
-const PACKET_MARK = 1337

