@@ -28,7 +28,7 @@ export interface ControlPlaneTransport extends Transport {
 
 /**
  * gRPC over HTTP/2 and TLS 1.3 with server authentication only, as ztunnel
- * speaks to istiod: TCP keepalive, a PING every 30 s. The roots are looked up
+ * speaks to istiod: TCP keepalive, a PING every 30 s during calls. The roots are looked up
  * at each call; when they changed, this and later calls use a new connection,
  * and calls that are under way finish on the old one. Calls fail with an
  * `IdentityError` CONTROL_PLANE_INVALID when there are no usable roots, with a
@@ -101,7 +101,9 @@ function sessionManager(
   options: ControlPlaneOptions,
   roots: readonly string[],
 ): Http2SessionManager {
-  const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS, pingIdleConnection: true }
+  // An idle connection is verified by a PING before its next call. With PINGs while it is idle, Connect sends one on a
+  // connection that was closed in the middle of a call, half a minute later, and nobody catches what that throws.
+  const pings = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS }
   return new Http2SessionManager(address, pings, {
     createConnection: () => connectControlPlane(address, options, roots),
   })
