@@ -8,24 +8,26 @@ import { type MeshChange, MeshStore, type Workload } from '../mesh/index.ts'
 export class IdentityGuard {
   readonly #store = new MeshStore()
   readonly #clusterId: string
+  #present: ReadonlyMap<string, Workload> = new Map()
 
   constructor(clusterId: string) {
     this.#clusterId = clusterId
   }
 
-  /** The mesh as it is now. */
+  /** The mesh as it is now. What did not change since the last call costs nothing if it is the same object. */
   replace(workloads: readonly Workload[]): void {
     const changes: MeshChange[] = []
-    const present = new Set<string>()
+    const present = new Map<string, Workload>()
     for (const workload of workloads) {
       // A pod outside of the mesh has no proxy that could need its identity.
       if (workload.tunnelProtocol !== 'HBONE') continue
-      present.add(workload.uid)
-      changes.push({ kind: 'upsert-workload', workload })
+      present.set(workload.uid, workload)
+      if (this.#present.get(workload.uid) !== workload) changes.push({ kind: 'upsert-workload', workload })
     }
-    for (const { uid } of this.#store.workloads()) {
+    for (const uid of this.#present.keys()) {
       if (!present.has(uid)) changes.push({ kind: 'remove-workload', uid })
     }
+    this.#present = present
     this.#store.apply(changes)
   }
 
