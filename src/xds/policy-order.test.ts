@@ -3,7 +3,7 @@
 // is what it was sent so far.
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import t from 'tap'
-import { DeltaDiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { DeltaDiscoveryRequestSchema, NodeSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
 import type { AuthorizationPolicy, Workload } from '../mesh/model.ts'
 import { DeltaSession } from './delta-session.ts'
 import { silentLog } from './log.ts'
@@ -12,7 +12,7 @@ import { ResourceCache } from './resource-cache.ts'
 import { policy, workload } from './test-support.ts'
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
 
-const NODE = { id: 'ztunnel~10.0.0.9~z.istio-system~istio-system.svc.cluster.local' }
+const NODE = create(NodeSchema, { id: 'ztunnel~10.0.0.9~z.istio-system~istio-system.svc.cluster.local' })
 const CALLER = {
   id: { trustDomain: 'cluster.local', namespace: 'istio-system', serviceAccount: 'ztunnel' },
 }
