@@ -61,9 +61,15 @@ export function jsonFields(fields: LogFields): Record<string, unknown> {
   const out: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue
-    out[name] = value instanceof Error ? errorText(value) : typeof value === 'bigint' ? String(value) : value
+    out[name] = jsonValue(value)
   }
   return out
+}
+
+function jsonValue(value: unknown): unknown {
+  if (value instanceof DisplayValue) return value.text
+  if (value instanceof Error) return errorText(value)
+  return typeof value === 'bigint' ? String(value) : value
 }
 
 function formatValue(value: unknown): string {

@@ -148,3 +148,33 @@ t.test('standard output gets every line, also those just before the end', async 
   const found = new Set(text.split('\n').map((line) => line.split('\t')[3]))
   t.equal(found.size, 100_001, 'and the empty piece after the last line end')
 })
+
+for (const [how, end] of [
+  ['an error that nobody caught', 'throw new Error("the end")'],
+  ['nothing left to do', ''],
+] as const) {
+  t.test(`lines that wait for company are written when the process ends by ${how}`, async (t) => {
+    const script = `
+      import { createLogger } from '${new URL('./logger.ts', import.meta.url).pathname}'
+      const log = createLogger({ format: 'json', level: 'info' }).scope('s')
+      for (const message of ['one', 'two']) log.info(message)
+      ${end}`
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    t.match(await readText(child.stdout), /"one"}\n.*"two"}\n$/)
+  })
+}
+
+t.test('a warning or an error lets nothing wait', async (t) => {
+  let handedOver = 0
+  const destination = { write: () => {}, handOver: () => handedOver++ }
+  const log = createLogger({ format: 'json', level: 'debug', destination }).scope('s')
+  log.debug('m')
+  log.info('m')
+  t.equal(handedOver, 0)
+  log.warn('m')
+  t.equal(handedOver, 1)
+  log.error('m')
+  t.equal(handedOver, 2)
+})
