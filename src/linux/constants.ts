@@ -34,16 +34,15 @@ export const SO_RCVBUFFORCE = 33
 export const SO_MARK = 36
 export const SO_ATTACH_REUSEPORT_CBPF = 51
 
-export const IP_FREEBIND = 15
 export const IP_TRANSPARENT = 19
 export const IP_BIND_ADDRESS_NO_PORT = 24
 export const IPV6_V6ONLY = 26
 export const IPV6_TRANSPARENT = 75
-export const IPV6_FREEBIND = 78
 /** Netfilter: where a redirected connection wanted to go. The IPv6 option has the same number at SOL_IPV6. */
 export const SO_ORIGINAL_DST = 80
 export const IP6T_SO_ORIGINAL_DST = 80
 
+export const TCP_NODELAY = 1
 export const TCP_KEEPIDLE = 4
 export const TCP_KEEPINTVL = 5
 export const TCP_KEEPCNT = 6

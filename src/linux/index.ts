@@ -26,6 +26,7 @@ export {
   originalDestination,
   setKeepAlive,
   setMark,
+  setNoDelay,
   setUserTimeout,
   socketFd,
 } from './tcp-socket.ts'

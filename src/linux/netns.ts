@@ -11,6 +11,12 @@ const CURRENT = '/proc/thread-self/ns/net'
  * from. Two of them are the same namespace when device and inode agree, which is how Istio compares them too.
  */
 export class NetworkNamespace {
+  /**
+   * Where this thread is while it is in no namespace by `run`; opened once and kept, for looking it up in /proc costs
+   * more than two `setns`. It mirrors the kernel's own state of the thread, and a worker thread has its own.
+   */
+  static #home: number | undefined
+  static #depth = 0
   readonly #fd: number
   #open = true
   readonly device: bigint
@@ -74,14 +80,17 @@ export class NetworkNamespace {
    * aborted: going on would put one pod's traffic into another's network.
    */
   run<T>(fn: () => T): T {
-    const home = check(libc.open(CURRENT, O_RDONLY | O_CLOEXEC), 'open', CURRENT)
+    const outermost = NetworkNamespace.#depth === 0
+    if (outermost) NetworkNamespace.#home ??= openCurrent()
+    const back = (outermost ? NetworkNamespace.#home : undefined) ?? openCurrent()
+    NetworkNamespace.#depth++
     try {
       check(libc.setns(this.fd, CLONE_NEWNET), 'setns', `network namespace ${this.inode}`)
       let result: T
       try {
         result = fn()
       } finally {
-        if (libc.setns(home, CLONE_NEWNET) !== 0) abortInWrongNamespace(this.inode)
+        if (libc.setns(back, CLONE_NEWNET) !== 0) abortInWrongNamespace(this.inode)
       }
       if (isPromise(result)) {
         throw new LinuxError(
@@ -91,7 +100,8 @@ export class NetworkNamespace {
       }
       return result
     } finally {
-      closeQuietly(home)
+      NetworkNamespace.#depth--
+      if (!outermost) closeQuietly(back)
     }
   }
 
@@ -104,6 +114,10 @@ export class NetworkNamespace {
   [Symbol.dispose](): void {
     this.close()
   }
+}
+
+function openCurrent(): number {
+  return check(libc.open(CURRENT, O_RDONLY | O_CLOEXEC), 'open', CURRENT)
 }
 
 function isPromise(value: unknown): boolean {

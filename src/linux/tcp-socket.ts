@@ -3,10 +3,8 @@ import {
   AF_INET,
   AF_INET6,
   IP_BIND_ADDRESS_NO_PORT,
-  IP_FREEBIND,
   IP_TRANSPARENT,
   IP6T_SO_ORIGINAL_DST,
-  IPV6_FREEBIND,
   IPV6_TRANSPARENT,
   IPV6_V6ONLY,
   SO_KEEPALIVE,
@@ -24,6 +22,7 @@ import {
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
+  TCP_NODELAY,
   TCP_USER_TIMEOUT,
 } from './constants.ts'
 import { systemCallError } from './errors.ts'
@@ -113,9 +112,8 @@ export function openTcpSocket(options: OpenTcpSocketOptions): number {
   return closeOnThrow(fd, () => {
     if (mark !== undefined) requireIntOption(fd, SOL_SOCKET, SO_MARK, mark, 'SO_MARK')
     if (source !== undefined) {
+      // Lets it bind to foreign addresses, too: IP_FREEBIND would add nothing.
       setTransparent(fd, family, 'required')
-      const [level, freebind] = family === 4 ? [SOL_IP, IP_FREEBIND] : [SOL_IPV6, IPV6_FREEBIND]
-      requireIntOption(fd, level, freebind, 1, 'IP_FREEBIND')
       // The port is then chosen at connect, by the whole 4-tuple: else a busy client address runs out of ports.
       requireIntOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1, 'IP_BIND_ADDRESS_NO_PORT')
       const address = encodeInetAddress({ address: source, port: 0 })
@@ -149,6 +147,11 @@ export function setKeepAlive(fd: number, options: KeepAliveOptions): boolean {
 /** How long sent data may stay unacknowledged before the connection is dead, in milliseconds. False if refused. */
 export function setUserTimeout(fd: number, milliseconds: number): boolean {
   return setIntOption(fd, SOL_TCP, TCP_USER_TIMEOUT, clamp(milliseconds, 0, 0x7fffffff))
+}
+
+/** Sends what is written at once (`TCP_NODELAY`). False if refused. */
+export function setNoDelay(fd: number): boolean {
+  return setIntOption(fd, SOL_TCP, TCP_NODELAY, 1)
 }
 
 /** Sets `SO_MARK` on a socket that exists already. Throws LinuxError `system-call`. */
