@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { originalDestination, socketFd } from '../../linux/index.ts'
+import { originalDestination, setNoDelay, socketFd } from '../../linux/index.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../../mesh/index.ts'
 import { errorText, ProxyError } from '../errors.ts'
 import type { CapturedConnection, ConnectionReply } from './handler.ts'
@@ -42,7 +42,10 @@ export class CaptureListener {
 
   static create(options: CaptureListenerOptions): CaptureListener {
     const { fd, transparent } = bind(options)
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
+    // Accepted sockets inherit both from the listening one: nothing is left to be set on each.
+    setNoDelay(fd)
+    if (options.liveness !== undefined) applyTcpLiveness(fd, options.liveness)
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
     server.on('connection', (socket) => accept(socket, options))
     server.on('error', options.onError)
     return new CaptureListener(server, fd, transparent)
@@ -81,19 +84,22 @@ function bind(options: CaptureListenerOptions): { fd: number; transparent: boole
 }
 
 function accept(socket: Socket, options: CaptureListenerOptions): void {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket
+  const { remoteAddress, remotePort } = socket
   // The peer is gone already: there is nobody to answer and nothing to log.
   if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy()
   const fd = socketFd(socket)
-  if (fd === undefined || localAddress === undefined || localPort === undefined) return void socket.destroy()
-  if (options.liveness !== undefined) applyTcpLiveness(fd, options.liveness)
+  const destination = fd === undefined ? undefined : destinationOf(socket, fd)
+  if (destination === undefined) return void socket.destroy()
   const source = { address: canonicalAddress(remoteAddress), port: remotePort }
-  options.onConnection({ socket, source, destination: destinationOf(fd, localAddress, localPort) })
+  options.onConnection({ socket, source, destination })
 }
 
 /** Where the client wanted to go: what netfilter remembers, else the address that it reached. */
-function destinationOf(fd: number, localAddress: string, localPort: number): SocketAddress {
+function destinationOf(socket: Socket, fd: number): SocketAddress | undefined {
   const original = originalDestination(fd)
   if (original !== undefined) return { address: canonicalAddress(original.address), port: original.port }
+  // A system call: made only where it is needed.
+  const { localAddress, localPort } = socket
+  if (localAddress === undefined || localPort === undefined) return undefined
   return { address: canonicalAddress(localAddress), port: localPort }
 }

@@ -68,8 +68,7 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
       const spoof = source === undefined ? {} : { transparentSource: source }
       const fd = inNamespace(() => openTcpSocket({ family, ...mark, ...spoof }))
       if (options.liveness !== undefined) applyTcpLiveness(fd, options.liveness)
-      const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true, ...MANUAL_START })
-      socket.setNoDelay(true)
+      const socket = new Socket({ fd, readable: true, writable: true, ...DIALLED })
       return socket.connect({ host: destination.address, port: destination.port })
     },
     bindUdp: ({ address, port, shared = false }) =>
@@ -97,5 +96,10 @@ const ABSENT_FAMILY: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVA
 /** Waiting connections per listener: as many as the kernel allows by default (net.core.somaxconn). */
 const BACKLOG = 4096
 
-/** Reading must not begin before the connect: an unconnected socket answers ENOTCONN. */
-const MANUAL_START: object = { manualStart: true }
+const DIALLED: object = {
+  allowHalfOpen: true,
+  // Set once, after the connect.
+  noDelay: true,
+  // Reading must not begin before the connect: an unconnected socket answers ENOTCONN.
+  manualStart: true,
+}

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import t from 'tap'
-import { SOL_TCP, TCP_USER_TIMEOUT } from '../../linux/constants.ts'
+import { SOL_TCP, TCP_NODELAY, TCP_USER_TIMEOUT } from '../../linux/constants.ts'
 import { socketFd } from '../../linux/index.ts'
 import { libc } from '../../linux/libc.ts'
 import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
@@ -19,6 +19,12 @@ function timers(port: number): string {
   return execFileSync('ss', ['-tnoi', 'state', 'established', `( sport = :${port} or dport = :${port} )`], {
     encoding: 'utf8',
   })
+}
+
+function tcpOption(socket: Socket, name: number): number {
+  const value = Buffer.alloc(4)
+  libc.getsockopt(socketFd(socket) ?? -1, SOL_TCP, name, value, [4])
+  return value.readInt32LE()
 }
 
 function portOf(server: Server): number {
@@ -40,9 +46,8 @@ t.test(
     const socket = sockets.connect({ address: '127.0.0.1', port: portOf(server) })
     await once(socket, 'connect')
     t.match(timers(portOf(server)), /keepalive,1min1[0-9]sec/)
-    const value = Buffer.alloc(4)
-    libc.getsockopt(socketFd(socket) ?? -1, SOL_TCP, TCP_USER_TIMEOUT, value, [4])
-    t.equal(value.readInt32LE(), 92_000)
+    t.equal(tcpOption(socket, TCP_USER_TIMEOUT), 92_000)
+    t.equal(tcpOption(socket, TCP_NODELAY), 1)
     socket.destroy()
     server.close()
   },
@@ -69,6 +74,8 @@ for (const [what, liveness, expected] of [
     const client: Socket = connect(port, '127.0.0.1')
     const { socket } = await accepted.promise
     t.match(timers(port), expected)
+    t.equal(tcpOption(socket, TCP_USER_TIMEOUT), liveness?.userTimeoutMs ?? 0)
+    t.equal(tcpOption(socket, TCP_NODELAY), 1, 'and waits for no more to send, either way')
     socket.destroy()
     client.destroy()
     listener.close()
