@@ -30,6 +30,11 @@ t.test('what Kubernetes makes of a service named ztunnel is not ours', async (t)
   t.same(checkNames(env, new Set(['ZTUNNEL_ADMIN_PORT'])), [])
 })
 
+t.test('what names the program of another part of this package is not refused', async (t) => {
+  t.same(checkNames({ ZTUNNEL_ENVOY: '/opt/envoy', ZTUNNEL_LAB_X: '1' }, new Set(['ADMIN_PORT'])), [])
+  t.throws(() => checkNames({ ZTUNNEL_ENVOYS: '1' }, new Set(['ADMIN_PORT'])))
+})
+
 t.test('a slip in another name is warned about, a different name is not', async (t) => {
   const config = loadConfig({ ...BASE, XDS_ADRESS: 'x', PATH: '/bin', HOSTNAME: 'h', EDITOR: 'vi' }, FILES)
   t.same(

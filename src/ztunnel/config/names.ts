@@ -3,8 +3,8 @@ import { configurationError, type Environment } from './values.ts'
 /** Variables with this prefix are ours or ztunnel's: one that nobody reads is a mistake. */
 const PREFIX = 'ZTUNNEL_'
 
-/** Set by our own test runner, benchmarks and labs, whose processes pass them on. */
-const OF_OTHER_PROGRAMS = /^ZTUNNEL_(TEST|BENCH|LAB)_/
+/** Set for our own test runner, benchmarks and labs, whose processes pass them on. */
+const OF_OTHER_PROGRAMS = /^ZTUNNEL_(?:(?:TEST|BENCH|LAB)_|ENVOY$)/
 
 /** Kubernetes tells a pod of every service in its namespace; one named ztunnel makes variables with our prefix. */
 const OF_A_SERVICE =
