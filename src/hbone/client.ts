@@ -6,6 +6,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { peerIdentity, verifyServerIdentity } from '../identity/peer.ts'
 import { formatSpiffeId } from '../identity/spiffe-id.ts'
 import type { Svid } from '../identity/svid.ts'
+import type { Cancellation } from './cancellation.ts'
 import { HboneConnection } from './connection.ts'
 import { withDeadline } from './deadline.ts'
 import { errorText, HboneError } from './errors.ts'
@@ -29,7 +30,7 @@ export interface DialOptions {
   readonly expectedIdentities: readonly string[]
   readonly settings?: HboneSettings | undefined
   /** Gives the dial up; has no effect on the connection afterwards. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Cancellation | undefined
 }
 
 /**
@@ -54,7 +55,7 @@ export async function dialHbone(options: DialOptions): Promise<HboneConnection> 
   }
 }
 
-function connected(socket: Duplex, ms: number, signal: AbortSignal | undefined): Promise<void> {
+function connected(socket: Duplex, ms: number, signal: Cancellation | undefined): Promise<void> {
   // Not readyState: that is 'open' for a socket that was never connected, too.
   if (!(socket instanceof Socket && socket.pending) && !socket.destroyed) return Promise.resolve()
   return withDeadline<void>(

@@ -6,6 +6,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { Cancellation } from './cancellation.ts'
 import { withDeadline } from './deadline.ts'
 import { type ConnectionEnds, connectionEnds } from './endpoint.ts'
 import { errorCode, errorText, HboneError } from './errors.ts'
@@ -107,7 +108,7 @@ export class HboneConnection {
    * `keepalive-timeout`, or with the signal's reason; `unsent` says whether the
    * peer can have seen it.
    */
-  request(request: ConnectRequest, signal?: AbortSignal): Promise<HboneStream> {
+  request(request: ConnectRequest, signal?: Cancellation): Promise<HboneStream> {
     let stream: ClientHttp2Stream
     try {
       stream = this.#session.request(
@@ -146,7 +147,7 @@ export class HboneConnection {
     else this.onIdle()
   }
 
-  #answer(stream: ClientHttp2Stream, signal: AbortSignal | undefined): Promise<HboneStream> {
+  #answer(stream: ClientHttp2Stream, signal: Cancellation | undefined): Promise<HboneStream> {
     const ms = this.#settings.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS
     const error = (): HboneError =>
       new HboneError('response-timeout', `h2 failed: no answer to CONNECT in ${ms} ms`)

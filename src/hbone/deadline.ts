@@ -1,3 +1,4 @@
+import type { Cancellation } from './cancellation.ts'
 import { abortError } from './errors.ts'
 
 export interface Deadline {
@@ -5,7 +6,7 @@ export interface Deadline {
   readonly ms: number
   /** What it fails with then. */
   readonly error: () => Error
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Cancellation | undefined
 }
 
 /**
@@ -40,7 +41,7 @@ export function withDeadline<T>(
 }
 
 /** The promise, unless the signal fires first. What the promise does then is not waited for. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function orAborted<T>(promise: Promise<T>, signal: Cancellation | undefined): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(abortError(signal))

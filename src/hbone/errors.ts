@@ -1,3 +1,5 @@
+import type { Cancellation } from './cancellation.ts'
+
 /**
  * Everything that can go wrong with a tunnel.
  *
@@ -67,7 +69,7 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /** What `signal.reason` becomes: itself if it is an error, for the caller knows why it aborted. */
-export function abortError(signal: AbortSignal): Error {
+export function abortError(signal: Cancellation): Error {
   if (signal.reason instanceof Error) return signal.reason
   return new HboneError('aborted', 'connection closed: aborted', { cause: signal.reason })
 }

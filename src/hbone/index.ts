@@ -5,6 +5,7 @@
  */
 export { type Authority, formatAuthority, parseAuthority } from './authority.ts'
 export { type Baggage, type BaggageWorkloadType, decodeBaggage, encodeBaggage } from './baggage.ts'
+export type { Cancellation } from './cancellation.ts'
 export { type DialOptions, dialHbone } from './client.ts'
 export { type ConnectRequest, HboneConnection, type HboneStream } from './connection.ts'
 export type { ConnectionEnds, Endpoint } from './endpoint.ts'

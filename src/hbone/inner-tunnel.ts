@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Svid } from '../identity/svid.ts'
+import type { Cancellation } from './cancellation.ts'
 import { dialHbone } from './client.ts'
 import type { ConnectRequest, HboneStream } from './connection.ts'
 import type { HboneSettings } from './settings.ts'
@@ -11,7 +12,7 @@ export interface InnerTunnelOptions {
   readonly expectedIdentities: readonly string[]
   readonly request: ConnectRequest
   readonly settings?: HboneSettings | undefined
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Cancellation | undefined
 }
 
 /**

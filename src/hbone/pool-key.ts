@@ -1,3 +1,4 @@
+import type { Cancellation } from './cancellation.ts'
 import type { HboneConnection } from './connection.ts'
 import { orAborted } from './deadline.ts'
 import type { PoolTarget } from './pool-target.ts'
@@ -67,7 +68,7 @@ export class PoolKey {
   dial(
     serialNumber: string,
     start: (signal: AbortSignal) => Promise<HboneConnection>,
-    signal: AbortSignal | undefined,
+    signal: Cancellation | undefined,
   ): Promise<HboneConnection> {
     this.#dialing ??= this.#startDial(serialNumber, start)
     const dialing = this.#dialing

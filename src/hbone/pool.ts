@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Svid } from '../identity/svid.ts'
+import type { Cancellation } from './cancellation.ts'
 import { dialHbone } from './client.ts'
 import type { ConnectRequest, HboneConnection, HboneStream } from './connection.ts'
 import { orAborted } from './deadline.ts'
@@ -48,7 +49,7 @@ export class HbonePool {
   }
 
   /** Opens a tunnel. Rejects as `dialHbone` and `HboneConnection.request` do, and with `pool-draining`. */
-  async open(target: PoolTarget, request: ConnectRequest, signal?: AbortSignal): Promise<HboneStream> {
+  async open(target: PoolTarget, request: ConnectRequest, signal?: Cancellation): Promise<HboneStream> {
     const name = poolKeyName(target)
     let refusedBy: HboneConnection | undefined
     let hungUp = false
@@ -111,7 +112,7 @@ export class HbonePool {
     key: PoolKey,
     target: PoolTarget,
     svid: Svid,
-    signal: AbortSignal | undefined,
+    signal: Cancellation | undefined,
   ): Promise<boolean> {
     const connection = await key.dial(
       svid.serialNumber,

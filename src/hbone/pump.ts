@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { isBenign } from './benign.ts'
+import type { Cancellation } from './cancellation.ts'
 import { abortError } from './errors.ts'
 import { abandon, release } from './release.ts'
 
@@ -46,7 +47,7 @@ export function pump(
   downstream: Duplex,
   upstream: Duplex,
   counts: PumpCounts,
-  signal?: AbortSignal,
+  signal?: Cancellation,
 ): Promise<PumpResult> {
   return new Promise((resolve) => {
     const onAbort = (): void => {

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../hbone/index.ts'
 import type { PolicyContext, Verdict } from '../../mesh/index.ts'
 import { ProxyError } from '../errors.ts'
 
@@ -16,16 +17,9 @@ export interface TrackedConnection {
 /** The verdict that ends a connection, or undefined while it may stay. */
 export type Reevaluate = (context: PolicyContext) => Verdict | undefined
 
-interface Entry {
-  readonly connection: TrackedConnection
-  readonly abort: AbortController
-  readonly policy: PolicyContext | undefined
-  denied: Verdict | undefined
-}
-
 /** Handle of one tracked connection. */
 export interface Tracked {
-  readonly signal: AbortSignal
+  readonly signal: Cancellation
   /** The verdict that cut it; undefined unless a policy did. */
   denied(): Verdict | undefined
   /** Ends the tracking, not the connection. */
@@ -43,33 +37,90 @@ export class ConnectionTracker {
   #closed: Error | undefined
 
   track(connection: TrackedConnection, policy?: PolicyContext): Tracked {
-    const entry: Entry = { connection, abort: new AbortController(), policy, denied: undefined }
-    if (this.#closed !== undefined) entry.abort.abort(this.#closed)
+    const entry = new Entry(this.#entries, connection, policy)
+    if (this.#closed !== undefined) entry.cut(this.#closed)
     this.#entries.add(entry)
-    return {
-      signal: entry.abort.signal,
-      denied: () => entry.denied,
-      release: () => void this.#entries.delete(entry),
-    }
+    return entry
   }
 
   /** Asks again for every connection that a policy bears on, and cuts those that are denied now. */
   reevaluate(denied: Reevaluate): void {
     for (const entry of this.#entries) {
-      if (entry.policy === undefined || entry.abort.signal.aborted) continue
-      entry.denied = denied(entry.policy)
-      if (entry.denied === undefined) continue
-      entry.abort.abort(new ProxyError('policy-changed', 'connection closed due to policy change'))
+      if (entry.policy === undefined || entry.aborted) continue
+      const verdict = denied(entry.policy)
+      if (verdict === undefined) continue
+      entry.cut(new ProxyError('policy-changed', 'connection closed due to policy change'), verdict)
     }
   }
 
   /** Cuts everything, what is still being set up included. */
   close(error: Error): void {
     this.#closed = error
-    for (const entry of this.#entries) entry.abort.abort(error)
+    for (const entry of this.#entries) entry.cut(error)
   }
 
   *list(): Iterable<TrackedConnection> {
     for (const { connection } of this.#entries) yield connection
   }
 }
+
+/** What is remembered of one connection, its handle and its signal: one object, for there may be very many. */
+class Entry implements Tracked, Cancellation {
+  readonly connection: TrackedConnection
+  readonly policy: PolicyContext | undefined
+  readonly #all: Set<Entry>
+  /** Dial, then pump: rarely more than one at a time. */
+  #listeners: readonly (() => void)[] = NONE
+  #reason: Error | undefined
+  #denied: Verdict | undefined
+
+  constructor(all: Set<Entry>, connection: TrackedConnection, policy: PolicyContext | undefined) {
+    this.#all = all
+    this.connection = connection
+    this.policy = policy
+  }
+
+  get signal(): Cancellation {
+    return this
+  }
+
+  get aborted(): boolean {
+    return this.#reason !== undefined
+  }
+
+  get reason(): Error | undefined {
+    return this.#reason
+  }
+
+  denied(): Verdict | undefined {
+    return this.#denied
+  }
+
+  release(): void {
+    this.#all.delete(this)
+  }
+
+  /** Fires the signal, once. */
+  cut(reason: Error, denied?: Verdict): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    this.#denied = denied
+    const listeners = this.#listeners
+    this.#listeners = NONE
+    for (const listener of listeners) listener()
+  }
+
+  throwIfAborted(): void {
+    if (this.#reason !== undefined) throw this.#reason
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#reason === undefined) this.#listeners = [...this.#listeners, listener]
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#listeners.length > 0) this.#listeners = this.#listeners.filter((known) => known !== listener)
+  }
+}
+
+const NONE: readonly (() => void)[] = []

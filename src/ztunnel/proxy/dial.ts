@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { withDeadline } from '../../hbone/deadline.ts'
+import type { Cancellation } from '../../hbone/index.ts'
 import { formatSocketAddress, type SocketAddress } from '../../mesh/index.ts'
 import { ProxyError } from '../errors.ts'
 
@@ -12,7 +13,7 @@ export async function connected(
   socket: Socket,
   destination: SocketAddress,
   timeoutMs: number,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Socket> {
   const silent = (): ProxyError => {
     const target = formatSocketAddress(destination)

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import {
+  type Cancellation,
   CLIENT_IDENTITY_HEADER,
   encodeBaggage,
   FORWARDED_NETWORK_HEADER,
@@ -84,7 +85,7 @@ export async function dialWaypoint(
   deps: HairpinDependencies,
   route: TunnelRoute,
   arrival: Arrival,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Duplex> {
   const answers = route.dns === undefined ? [] : await deps.lookup(route.dns.hostname).catch(() => [])
   const resolved = withResolvedAddress(route, answers, deps.random)

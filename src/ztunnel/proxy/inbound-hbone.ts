@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import {
   type Baggage,
+  type Cancellation,
   decodeBaggage,
   encodeBaggage,
   formatAuthority,
@@ -127,7 +128,7 @@ function dialApplication(
   deps: InboundDependencies,
   request: HboneRequest,
   route: AcceptedRoute,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Duplex> {
   const target = applicationAddress(deps, route)
   const socket = deps.sockets.connect(target, spoofedSource(deps, request, target))

@@ -1,4 +1,5 @@
 import {
+  type Cancellation,
   decodeBaggage,
   encodeBaggage,
   formatForwarded,
@@ -140,7 +141,7 @@ async function dial(
   source: Workload,
   route: Dialable,
   { info, traceparent }: { info: RelayPlan['info']; traceparent: Traceparent },
-  signal: AbortSignal,
+  signal: Cancellation,
 ): ReturnType<RelayPlan['connect']> {
   const downstream = accepted.socket
   if (route.kind !== 'hbone' && route.kind !== 'double-hbone') {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { pump } from '../../hbone/index.ts'
+import { type Cancellation, pump } from '../../hbone/index.ts'
 import { explainSubject, type PolicyContext, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
@@ -23,7 +23,7 @@ export interface RelayPlan {
   /** Recorded only once it is connected or has failed: `connect` finds out where it leads (wire/ztunnel 3.16). */
   readonly recordLate?: boolean
   /** Dials, and answers the downstream if its protocol has an answer. */
-  readonly connect: (signal: AbortSignal) => Promise<Relayed>
+  readonly connect: (signal: Cancellation) => Promise<Relayed>
   /** Tells the downstream that nothing comes of it. Also called after a broken pump. */
   readonly fail: (error: unknown) => void
 }

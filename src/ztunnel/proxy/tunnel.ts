@@ -1,4 +1,5 @@
 import {
+  type Cancellation,
   FORWARDED_NETWORK_HEADER,
   type HbonePool,
   type HboneStream,
@@ -36,7 +37,7 @@ export async function openTunnel(
   { pool, svids, settings }: TunnelDependencies,
   route: TunnelRoute,
   { workload, clientAddress, headers }: TunnelRequest,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<HboneStream> {
   const target: PoolTarget = {
     sourceIdentity: identityUri(workloadIdentity(workload)),

@@ -249,7 +249,7 @@ t.test('an ALLOW replaced by one of another name cuts nobody that it still lets 
 t.test('an ALLOW that is gone for good: its connections are cut when nobody has replaced it', async (t) => {
   const before = [allow('p', 80), allow('stays', 90)]
   const { mesh, on80, on90, lines } = live(t, listing('default/p', 'default/stays'), before, 1)
-  const cut = new Promise((resolve) => on80.signal.addEventListener('abort', resolve))
+  const cut = new Promise((resolve) => on80.signal.addEventListener('abort', () => resolve(undefined)))
   mesh.removePolicy('default/p')
   t.equal(on80.signal.aborted, false)
   await cut
