@@ -16,11 +16,16 @@ export function withAccessRecords(bootstrap: Json): Json {
     const fields = FIELDS.get(listener.name)
     if (fields === undefined) return listener
     const before = listener.name === OUTBOUND ? [rememberClient()] : []
-    const filter_chains = listener.filter_chains.map((chain) => ({
+    const logged = (chain: FilterChain): FilterChain => ({
       ...chain,
       filters: [...before, ...chain.filters.map((filter) => withLog(filter, fields))],
-    }))
-    return { ...listener, filter_chains }
+    })
+    const { filter_chains, default_filter_chain: rest } = listener
+    return {
+      ...listener,
+      filter_chains: filter_chains.map(logged),
+      ...(rest === undefined ? {} : { default_filter_chain: logged(rest) }),
+    }
   })
   return { ...rest, static_resources: { ...static_resources, listeners } }
 }
@@ -54,7 +59,8 @@ export function parseEnvoyRecord(
     bytesReceived: Number(fields[kind === 'outbound' ? 'to_client' : 'from_client'] ?? 0),
     duration: `${Number(fields['milliseconds'] ?? 0)}ms`,
     error: errorOf(fields),
-    policy: undefined,
+    // Envoy names one only where it refuses.
+    policy: DENIED_BY.exec(text(fields, 'details') ?? '')?.[1],
     traceId: text(fields, 'traceparent')?.split('-')[1],
   }
 }
@@ -64,7 +70,11 @@ interface Bootstrap {
 }
 interface Listener {
   readonly name: string
-  readonly filter_chains: readonly { readonly filters: readonly Filter[] }[]
+  readonly filter_chains: readonly FilterChain[]
+  readonly default_filter_chain?: FilterChain
+}
+interface FilterChain {
+  readonly filters: readonly Filter[]
 }
 interface Filter {
   readonly name: string
@@ -105,6 +115,8 @@ function rememberClient(): Filter {
 /** Of Envoy's response flags, those of a connection that went well. */
 const NO_FLAGS = new Set(['', '-'])
 const RBAC_DENIED = 'rbac_access_denied'
+/** The generator gives each alternative of a policy's rules a number. */
+const DENIED_BY = /matched_policy\[([^[\]]+)\[\d+\]\]/
 
 function errorOf(fields: Readonly<Record<string, unknown>>): string | undefined {
   const [code, details = ''] = [Number(fields['code'] ?? 0), text(fields, 'details')]
