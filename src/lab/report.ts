@@ -122,7 +122,7 @@ export function formatGuide(
       : [['an Envoy', `npx ztunnel lab exec ${envoy} -- curl -s http://localhost:15000/clusters`]]),
     [
       'change a policy',
-      `edit ${state.config}/${policies}; it applies at once${envoy === undefined ? '' : ', in the Envoys after a restart of the lab'}`,
+      `edit ${state.config}/${policies}; it applies at once${envoy === undefined ? '' : ', but not in the Envoys: theirs is of their start'}`,
     ],
     ['logs', `${state.logs}/`],
     ['by hand', `nsenter ${enterFlags(hostPid)} ip netns exec ${client?.netns ?? 'outside'} sh`],
