@@ -1,6 +1,6 @@
 import { setTimeout as sleepFor } from 'node:timers/promises'
 import { create, type JsonObject } from '@bufbuild/protobuf'
-import { type Client, createClient, type Transport } from '@connectrpc/connect'
+import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect'
 import {
   AggregatedDiscoveryService,
   type DeltaDiscoveryRequest,
@@ -77,8 +77,10 @@ export class AdsClient {
   readonly #log: XdsLog
   /** Of the present stream; one that has ended must not take its successor's wake-ups. */
   #wakeup = new Wakeup()
-  /** Acknowledgements to send: one per response, so never more than responses in hand. */
+  /** Acknowledgements to send; at most `MAX_UNSENT_ANSWERS`, and the stream's first requests. */
   #outbox: DeltaDiscoveryRequest[] = []
+  /** Woken when one of them was taken to be sent. */
+  #sent = new Wakeup()
   readonly #stopping = new AbortController()
   #running: Promise<void> | undefined
   #state: AdsState = { kind: 'idle' }
@@ -146,23 +148,24 @@ export class AdsClient {
     const sleep = this.#options.sleep ?? ((ms) => sleepFor(ms, undefined, { signal }))
     let backoffMs = MIN_BACKOFF_MS / 2
     while (!signal.aborted) {
-      const stream = { opened: false }
+      const stream: StreamProgress = { opened: false, answered: false }
       const error = await this.#stream(stream).then(
         () => undefined,
         (thrown: unknown) => thrown ?? new Error('unknown error'),
       )
       if (signal.aborted) return
-      const next = reconnectAfter({ error, opened: stream.opened }, backoffMs)
+      const next = reconnectAfter({ error, ...stream }, backoffMs)
       backoffMs = next.backoffMs
       this.#terminated(next.reason, error, next.delayMs)
       await sleep(next.delayMs, signal).catch(() => {})
     }
   }
 
-  async #stream(stream: { opened: boolean }): Promise<void> {
+  async #stream(stream: StreamProgress): Promise<void> {
     this.#state = { kind: 'connecting', since: Date.now() }
     this.#outbox = [...this.#types.values()].map((type) => type.initialRequest(this.#node))
     this.#wakeup = new Wakeup()
+    this.#sent = new Wakeup()
     const ending = new AbortController()
     const signal = AbortSignal.any([this.#stopping.signal, ending.signal])
     try {
@@ -173,7 +176,11 @@ export class AdsClient {
         signal,
         onHeader,
       })
-      for await (const response of responses) await this.#receive(response)
+      for await (const response of responses) {
+        stream.answered = true
+        await this.#receive(response)
+        await this.#roomForAnswer(signal)
+      }
     } finally {
       ending.abort()
     }
@@ -184,6 +191,7 @@ export class AdsClient {
     const wakeup = this.#wakeup
     while (!signal.aborted) {
       const request = this.#outbox.shift() ?? this.#demandRequest()
+      this.#sent.wake()
       if (request !== undefined) yield request
       else await wakeup.wait(signal)
     }
@@ -225,7 +233,20 @@ export class AdsClient {
     this.#wakeup.wake()
   }
 
-  #opened(stream: { opened: boolean }): void {
+  /** A server that does not read our answers is not read from either; given up when that lasts. */
+  async #roomForAnswer(signal: AbortSignal): Promise<void> {
+    const deadline = performance.now() + ANSWER_PATIENCE_MS
+    while (this.#outbox.length >= MAX_UNSENT_ANSWERS && !signal.aborted) {
+      const left = deadline - performance.now()
+      if (left <= 0) {
+        const message = `the control plane has not read ${MAX_UNSENT_ANSWERS} acknowledgements for ${ANSWER_PATIENCE_MS} ms`
+        throw new ConnectError(message, Code.ResourceExhausted)
+      }
+      await this.#sent.wait(signal, left)
+    }
+  }
+
+  #opened(stream: StreamProgress): void {
     stream.opened = true
     this.#streams++
     this.#state = { kind: 'streaming', since: Date.now() }
@@ -243,5 +264,15 @@ export class AdsClient {
   }
 }
 
+/** How far a stream came; see `StreamOutcome`. */
+interface StreamProgress {
+  opened: boolean
+  answered: boolean
+}
+
+/** Responses may come faster than their acknowledgements go out; istiod waits for each. Entries. */
+const MAX_UNSENT_ANSWERS = 64
+/** Longer than a busy control plane needs to read a few bytes. Milliseconds. */
+const ANSWER_PATIENCE_MS = 5_000
 /** A connection waits for it: as long as for its own workload. ztunnel waits without end. */
 const DEMAND_TIMEOUT_MS = 5_000

@@ -20,12 +20,14 @@ t.test('each end of a stream has its delay and its reason', async (t) => {
     ['clean but useless', undefined, false, 'Complete', 200],
   ] as const
   for (const [name, error, opened, reason, delayMs] of cases) {
-    t.match(reconnectAfter({ error, opened }, 100), { reason, delayMs }, name)
+    t.match(reconnectAfter({ error, opened, answered: opened }, 100), { reason, delayMs }, name)
+    const unanswered = reconnectAfter({ error, opened, answered: false }, 100)
+    t.match(unanswered, { reason, delayMs: 200 }, `${name}, without a response`)
   }
 })
 
 t.test('failures double the delay up to a bound, a routine end resets it', async (t) => {
-  const failed = { error: lost(Code.Unavailable, 'down'), opened: false }
+  const failed = { error: lost(Code.Unavailable, 'down'), opened: false, answered: false }
   const delays: number[] = []
   let backoffMs = 5
   for (let i = 0; i < 13; i++) {
@@ -34,12 +36,13 @@ t.test('failures double the delay up to a bound, a routine end resets it', async
   }
   t.strictSame(delays, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 15000, 15000])
   t.equal(
-    reconnectAfter({ error: undefined, opened: true }, backoffMs).backoffMs,
+    reconnectAfter({ error: undefined, opened: true, answered: true }, backoffMs).backoffMs,
     15000,
     'a clean end keeps it',
   )
   t.equal(
-    reconnectAfter({ error: new ConnectError('x', Code.Unknown), opened: true }, backoffMs).backoffMs,
+    reconnectAfter({ error: new ConnectError('x', Code.Unknown), opened: true, answered: true }, backoffMs)
+      .backoffMs,
     10,
   )
 })

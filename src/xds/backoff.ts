@@ -7,8 +7,10 @@ export type TerminationReason = 'ConnectionError' | 'Reconnect' | 'Error' | 'Com
 export interface StreamOutcome {
   /** Undefined: the server closed it in good order. */
   readonly error: unknown
-  /** Whether the server answered at all: its headers came. */
+  /** Whether the server took the stream: its headers came. */
   readonly opened: boolean
+  /** Whether it sent a response on it. */
+  readonly answered: boolean
 }
 
 /** What to do after a stream. */
@@ -26,26 +28,26 @@ export const MAX_BACKOFF_MS = 15_000
 /**
  * When to try again, as Istio's ztunnel does (wire/ztunnel 10.10): failures
  * double the delay, a control plane that restarts or sheds streams resets it.
- * Unlike there, a server that ends streams without having answered counts as
+ * Unlike there, a server that ends streams without a response counts as
  * failing, so that it is not called in a tight loop.
  */
 export function reconnectAfter(outcome: StreamOutcome, previousBackoffMs: number): Reconnect {
   const growing = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, 2 * previousBackoffMs))
-  const { error, opened } = outcome
-  if (error === undefined) {
-    if (opened) return { reason: 'Complete', delayMs: 0, backoffMs: previousBackoffMs }
-    return { reason: 'Complete', delayMs: growing, backoffMs: growing }
-  }
-  if (!opened && isUnreachable(error))
-    return { reason: 'ConnectionError', delayMs: growing, backoffMs: growing }
-  if (isRoutine(error, opened)) {
-    return { reason: 'Reconnect', delayMs: MIN_BACKOFF_MS, backoffMs: MIN_BACKOFF_MS }
-  }
-  return { reason: 'Error', delayMs: growing, backoffMs: growing }
+  const reason = reasonOf(outcome)
+  if (outcome.answered && reason === 'Complete') return { reason, delayMs: 0, backoffMs: previousBackoffMs }
+  if (outcome.answered && reason === 'Reconnect')
+    return { reason, delayMs: MIN_BACKOFF_MS, backoffMs: MIN_BACKOFF_MS }
+  return { reason, delayMs: growing, backoffMs: growing }
 }
 
 const ROUTINE_CODES: ReadonlySet<Code> = new Set([Code.Unknown, Code.Canceled, Code.DeadlineExceeded])
 const ROUTINE_TEXTS = ['transport is closing', 'received prior goaway']
+
+function reasonOf({ error, opened }: StreamOutcome): TerminationReason {
+  if (error === undefined) return 'Complete'
+  if (!opened && isUnreachable(error)) return 'ConnectionError'
+  return isRoutine(error, opened) ? 'Reconnect' : 'Error'
+}
 
 /** Not a gRPC status from the server: name, route, TLS or roots. */
 function isUnreachable(error: unknown): boolean {

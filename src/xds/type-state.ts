@@ -148,8 +148,10 @@ export class TypeState {
         this.#versions.set(name, version)
         this.#rejected.delete(name)
       } else {
-        // Left out of what we say we hold, so that the server sends it again.
-        this.#versions.delete(name)
+        // Not said to be held, so that the server sends it again. An older one
+        // that stays in force is named without its version: were it not named,
+        // nobody could tell us that it is gone.
+        if (this.#versions.has(name)) this.#versions.set(name, '')
         this.#rejected.set(name, reason)
       }
       for (const answered of [name, ...aliases]) this.names.found(answered)
