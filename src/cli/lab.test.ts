@@ -22,6 +22,12 @@ t.test('--sidecar envoy where Envoy cannot be had: says why, and how to bring on
   t.match(errors, /ZTUNNEL_ENVOY/)
 })
 
+t.test('--sidecar envoy with a program that is not there: no other is taken', async (t) => {
+  const { status, errors } = await lab(['--once', '--sidecar', 'envoy'], { ZTUNNEL_ENVOY: '/nonexistent' })
+  t.equal(status, 1)
+  t.match(errors, /ZTUNNEL_ENVOY names \/nonexistent, which is not there/)
+})
+
 t.test('--sidecar envoy and examples exclude each other; other proxies are not known', async (t) => {
   const both = await lab(['--sidecar', 'envoy', 'examples/policies/03-allow-namespace'])
   t.match(both, { status: 1, errors: /--sidecar envoy and examples exclude each other/ })

@@ -9,13 +9,21 @@ export const ENVOY_VERSION = '1.40.0'
 /** Environment variable that names another Envoy. Also for who runs in a namespace where the user has another number, and so another folder below /tmp. */
 export const PROGRAM_VARIABLE = 'ZTUNNEL_ENVOY'
 
-/** Where Envoy's program is, if it was installed; see `install-envoy.ts`. */
+/**
+ * Where Envoy's program is, if there is one; see `install-envoy.ts`. Throws
+ * SidecarError `envoy-missing` when {@link PROGRAM_VARIABLE} names none: who
+ * chose one does not want another.
+ */
 export function findEnvoy(): string | undefined {
-  const candidates = cacheFolders()
+  const told = process.env[PROGRAM_VARIABLE] ?? ''
+  if (told !== '') {
+    if (existsSync(told)) return told
+    throw new SidecarError('envoy-missing', `${PROGRAM_VARIABLE} names ${told}, which is not there`)
+  }
+  return cacheFolders()
     .filter(isOurs)
     .map((folder) => join(folder, PROGRAM))
-  const told = process.env[PROGRAM_VARIABLE]
-  return [...(told === undefined ? [] : [told]), ...candidates].find((program) => existsSync(program))
+    .find((program) => existsSync(program))
 }
 
 /** Envoy's program. Throws SidecarError `envoy-missing`, saying what installs it. */
