@@ -22,8 +22,15 @@ export interface SvidMaterial {
 export const MESH_CIPHERS = 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256'
 
 /**
+ * Leaf and intermediates. OpenSSL reads no more than 100 KiB of a peer's
+ * chain, rustls follows six issuers; a certificate that nobody accepts must
+ * not take the place of one that works.
+ */
+const MAX_CHAIN_CERTIFICATES = 10
+
+/**
  * Checks a CA's answer and makes it usable. Throws `IdentityError` with code
- * CHAIN_INVALID: an empty chain, no root, a leaf for another identity or of
+ * CHAIN_INVALID: an empty chain, one too long for TLS, no root, a leaf for another identity or of
  * another key. Dates are not judged here; `SvidManager` does, by its clock.
  */
 export function createSvid(material: SvidMaterial): Svid {
@@ -106,6 +113,10 @@ class X509Svid implements Svid {
 function splitChain({ certChainPem, warn }: SvidMaterial): SplitChain {
   if (certChainPem.length === 0) throw new IdentityError('CHAIN_INVALID', 'chain returned from CA is empty')
   const certificates = certChainPem.slice(0, -1).flatMap(parseElement)
+  if (certificates.length > MAX_CHAIN_CERTIFICATES) {
+    const message = `the CA returned a chain of ${certificates.length} certificates before the roots; TLS peers take ${MAX_CHAIN_CERTIFICATES} at most`
+    throw new IdentityError('CHAIN_INVALID', message)
+  }
   const roots: X509Certificate[] = []
   for (const pem of certChainPem.length > 1 ? pemCertificates(certChainPem.at(-1) ?? '') : []) {
     try {
