@@ -15,7 +15,7 @@ const MAX_UNIX_PATH_BYTES = 107
 export function encodeInetAddress(endpoint: Endpoint): Uint8Array {
   const address = parse(endpoint.address)
   if (address.kind() === 'ipv4') {
-    const bytes = Buffer.alloc(16)
+    const bytes = Buffer.allocUnsafe(16).fill(0)
     bytes.writeUInt16LE(AF_INET, 0)
     bytes.writeUInt16BE(endpoint.port, 2)
     bytes.set(address.toByteArray(), 4)

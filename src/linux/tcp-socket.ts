@@ -193,7 +193,7 @@ function readOriginalDestination(
   name: number,
   size: number,
 ): Endpoint | undefined {
-  const value = Buffer.alloc(size)
+  const value = Buffer.allocUnsafe(size)
   const length = [size]
   if (libc.getsockopt(fd, level, name, value, length) !== 0) return undefined
   return decodeInetAddress(value.subarray(0, length[0]))
