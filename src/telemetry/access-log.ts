@@ -32,9 +32,14 @@ export class AccessLog {
     })
   }
 
+  /** Whether the steps of a route are written. */
+  get explains(): boolean {
+    return this.#log.isLevelEnabled('debug')
+  }
+
   /** `connection opened`, debug level. */
   opened(info: ConnectionInfo): void {
-    if (!this.#log.isLevelEnabled('debug')) return
+    if (!this.explains) return
     this.#log.debug('connection opened', {
       ...endFields(info),
       direction: info.direction,
@@ -62,7 +67,7 @@ export class AccessLog {
       rule: ending.verdict?.rule,
       unmatched: unmatchedText(ending.verdict),
       judged: ending.judged,
-      verdict: this.#log.isLevelEnabled('debug') ? verdictText(ending.verdict) : undefined,
+      verdict: this.explains ? verdictText(ending.verdict) : undefined,
       trace_id: info.traceId,
     })
   }

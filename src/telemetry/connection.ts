@@ -50,19 +50,20 @@ export class ConnectionTelemetry {
     this.#clock = clock
   }
 
+  /** Whether `steps` of a connection are of use to anybody now. */
+  get explains(): boolean {
+    return this.#access.explains
+  }
+
   /**
    * Outbound: before dialling. Inbound: before the verdict. (wire/ztunnel 14.1)
    * `startedAt` is for a connection that began earlier, on the clock's monotonic scale.
    */
   open(info: ConnectionInfo, startedAt = this.#clock.monotonic()): OpenConnection {
-    const record = new ConnectionRecord(info, this.#metrics.open(info), startedAt)
+    const record = new ConnectionRecord(info, this.#metrics.open(info), startedAt, this.#onClose)
     this.#live.add(record)
     this.#access.opened(info)
-    return {
-      close: (ending = {}) => {
-        if (this.#live.delete(record)) this.#finish(record, ending, ending.flag ?? defaultFlag(ending))
-      },
-    }
+    return record
   }
 
   /** A connection refused before its ends were known: a warning, and no counter (wire/ztunnel 14.1). */
@@ -84,6 +85,10 @@ export class ConnectionTelemetry {
     return [...this.#live].map((record) => record.describe(now))
   }
 
+  readonly #onClose = (record: ConnectionRecord, ending: ConnectionEnding): void => {
+    if (this.#live.delete(record)) this.#finish(record, ending, ending.flag ?? defaultFlag(ending))
+  }
+
   #finish(
     record: ConnectionRecord,
     ending: ConnectionEnding,
@@ -94,15 +99,26 @@ export class ConnectionTelemetry {
   }
 }
 
-class ConnectionRecord {
+class ConnectionRecord implements OpenConnection {
   readonly info: ConnectionInfo
   readonly traffic: OpenTraffic
   readonly startedAt: number
+  readonly #onClose: (record: ConnectionRecord, ending: ConnectionEnding) => void
 
-  constructor(info: ConnectionInfo, traffic: OpenTraffic, startedAt: number) {
+  constructor(
+    info: ConnectionInfo,
+    traffic: OpenTraffic,
+    startedAt: number,
+    onClose: (record: ConnectionRecord, ending: ConnectionEnding) => void,
+  ) {
     this.info = info
     this.traffic = traffic
     this.startedAt = startedAt
+    this.#onClose = onClose
+  }
+
+  close(ending: ConnectionEnding = {}): void {
+    this.#onClose(this, ending)
   }
 
   describe(now: number): LiveConnection {

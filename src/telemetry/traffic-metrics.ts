@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from './clock.ts'
 import type { ByteCounts, ConnectionInfo, Direction, ResponseFlag } from './connection-info.ts'
+import { SeriesCache } from './series-cache.ts'
 import { SeriesOwners } from './series-owners.ts'
 import { overflowLabels, TrafficLabeller, type TrafficLabels } from './traffic-labels.ts'
 
@@ -40,15 +41,8 @@ interface Series extends TrafficLabels {
   readonly closed: Map<ResponseFlag, number>
   sent: number
   received: number
-  readonly live: Set<LiveCounts>
+  readonly live: Set<LiveTraffic>
   lastActive: number
-}
-
-/** How much of a live connection's bytes its series has already. */
-interface LiveCounts {
-  readonly counts: ByteCounts
-  sent: number
-  received: number
 }
 
 /**
@@ -63,6 +57,7 @@ export class TrafficMetrics {
   readonly #labeller = new TrafficLabeller()
   readonly #series = new Map<string, Series>()
   readonly #overflow = new Map<string, Series>()
+  readonly #known = new SeriesCache<Series>()
   readonly #owners = new SeriesOwners<Series>()
   readonly #sockets: Record<Direction, number> = { inbound: 0, outbound: 0 }
   #folded = 0
@@ -77,17 +72,10 @@ export class TrafficMetrics {
   /** Counts a connection as opened; its bytes are read from `info.counts` from now on. */
   open(info: ConnectionInfo): OpenTraffic {
     const series = this.#seriesOf(info)
-    const live: LiveCounts = { counts: info.counts, sent: 0, received: 0 }
+    const live = new LiveTraffic(series, info.counts, this.#clock)
     series.opened += 1
     series.live.add(live)
-    return {
-      close: (flag) => {
-        if (!series.live.delete(live)) return
-        settle(series, live)
-        series.closed.set(flag, (series.closed.get(flag) ?? 0) + 1)
-        series.lastActive = this.#clock.monotonic()
-      },
-    }
+    return live
   }
 
   /**
@@ -116,11 +104,13 @@ export class TrafficMetrics {
   exposition(): string {
     this.#dropRetired()
     const all = [...this.#series.values(), ...this.#overflow.values()]
-    for (const series of all) for (const live of series.live) settle(series, live)
+    for (const series of all) for (const live of series.live) live.settle()
     return FAMILIES.map((family) => renderFamily(family, all)).join('') + this.#ownFamilies()
   }
 
   #seriesOf(info: ConnectionInfo): Series {
+    const known = this.#known.get(info)
+    if (known !== undefined) return this.#noted(known, info)
     const labels = this.#labeller.labels(info)
     const key = labels.head + labels.tail
     let series = this.#series.get(key)
@@ -129,13 +119,18 @@ export class TrafficMetrics {
       if (this.#series.size < this.#maxLabelSets) series = this.#add(this.#series, key, labels)
     }
     if (series !== undefined) {
-      this.#owners.note(series, info.source.workload?.uid, info.destination.workload?.uid)
-      return series
+      this.#known.set(info, series)
+      return this.#noted(series, info)
     }
     this.#folded += 1
     const overflow = overflowLabels(info)
     const overflowKey = overflow.head + overflow.tail
     return this.#overflow.get(overflowKey) ?? this.#add(this.#overflow, overflowKey, overflow)
+  }
+
+  #noted(series: Series, { source, destination }: ConnectionInfo): Series {
+    this.#owners.note(series, source.workload?.uid, destination.workload?.uid)
+    return series
   }
 
   #add(map: Map<string, Series>, key: string, { head, tail }: TrafficLabels): Series {
@@ -147,7 +142,7 @@ export class TrafficMetrics {
       closed: new Map(),
       sent: 0,
       received: 0,
-      live: new Set<LiveCounts>(),
+      live: new Set<LiveTraffic>(),
       lastActive,
     }
     map.set(key, series)
@@ -173,6 +168,7 @@ export class TrafficMetrics {
 
   #drop(key: string, series: Series): void {
     this.#series.delete(key)
+    this.#known.clear()
     this.#owners.forget(series)
     this.#evicted += 1
   }
@@ -195,6 +191,38 @@ export class TrafficMetrics {
       `istio_tcp_evicted_label_sets_total ${this.#evicted}`,
       '',
     ].join('\n')
+  }
+}
+
+/** A live connection, and how much of its bytes its series has already. */
+class LiveTraffic implements OpenTraffic {
+  readonly #series: Series
+  readonly #counts: ByteCounts
+  readonly #clock: Clock
+  #sent = 0
+  #received = 0
+
+  constructor(series: Series, counts: ByteCounts, clock: Clock) {
+    this.#series = series
+    this.#counts = counts
+    this.#clock = clock
+  }
+
+  close(flag: ResponseFlag): void {
+    const series = this.#series
+    if (!series.live.delete(this)) return
+    this.settle()
+    series.closed.set(flag, (series.closed.get(flag) ?? 0) + 1)
+    series.lastActive = this.#clock.monotonic()
+  }
+
+  /** Moves what it has carried since the last time into its series. */
+  settle(): void {
+    const { sent, received } = this.#counts
+    this.#series.sent += sent - this.#sent
+    this.#series.received += received - this.#received
+    this.#sent = sent
+    this.#received = received
   }
 }
 
@@ -242,13 +270,4 @@ function renderFamily({ name, help, samples }: Family, all: readonly Series[]): 
     }
   }
   return lines.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} counter\n${lines.join('')}`
-}
-
-/** Moves what a connection has carried since the last time into its series. */
-function settle(series: Series, live: LiveCounts): void {
-  const { sent, received } = live.counts
-  series.sent += sent - live.sent
-  series.received += received - live.received
-  live.sent = sent
-  live.received = received
 }
