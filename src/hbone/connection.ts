@@ -120,7 +120,8 @@ export class HboneConnection {
       return Promise.reject(new HboneError('http2', `h2 failed: ${errorText(error)}`, { cause: error }))
     }
     this.#streams++
-    stream.once('close', () => this.#onStreamClose())
+    // Comes once: `once` would only keep a wrapper for as long as the stream lives.
+    stream.on('close', () => this.#onStreamClose())
     // From here to the pump nobody else listens, and a reset must not crash the process.
     stream.on('error', ignore)
     return this.#answer(stream, signal)

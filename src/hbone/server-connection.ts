@@ -46,9 +46,7 @@ export class ServerConnection {
     session.setLocalWindowSize(settings.connectionWindowSize ?? CONNECTION_WINDOW_SIZE)
     session.on('stream', (stream, headers) => {
       this.#streams++
-      stream.once('close', () => {
-        this.#streams--
-      })
+      stream.on('close', this.#onStreamClose)
       try {
         options.onRequest(receiveRequest(stream, headers, ends, options.identity))
       } catch (error) {
@@ -92,6 +90,10 @@ export class ServerConnection {
       state: this.#draining === undefined ? 'open' : 'draining',
       streams: this.#streams,
     }
+  }
+
+  readonly #onStreamClose = (): void => {
+    this.#streams--
   }
 
   #drain(): Promise<void> {

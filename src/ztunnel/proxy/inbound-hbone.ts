@@ -32,7 +32,7 @@ import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { InboundDependencies } from './inbound-passthrough.ts'
 import { decideOnDemand } from './on-demand.ts'
 import { proxyHeaderV2 } from './proxy-protocol.ts'
-import { relay } from './relay.ts'
+import { relay, withoutIdleSteps } from './relay.ts'
 
 type AcceptedRoute = Extract<InboundRoute, { kind: 'accepted' }>
 
@@ -52,21 +52,30 @@ export function hboneHandler(deps: InboundDependencies): ConnectionHandler<Hbone
     }
     try {
       const workload = await deps.local.get()
-      const input = {
-        workload,
-        connectionDestination: request.local,
-        authority: request.authority,
-        network: deps.settings.network,
-        forwardedHost: parseForwardedHost(request.headers.forwarded),
-        illegalPorts: illegal,
-      }
-      const route = await decideOnDemand(deps.mesh, deps.demand, (view) => resolveInbound(view, input))
+      const route = withoutIdleSteps(deps, await resolve(deps, request, workload, illegal))
       if (route.kind === 'refused') return early(route.status, route.message)
       return await carry(deps, request, workload, route)
     } catch (error) {
       return early(503, errorText(error))
     }
   }
+}
+
+function resolve(
+  { mesh, demand, settings }: InboundDependencies,
+  request: HboneRequest,
+  workload: Workload,
+  illegalPorts: ReadonlySet<number>,
+): Promise<InboundRoute> {
+  const input = {
+    workload,
+    connectionDestination: request.local,
+    authority: request.authority,
+    network: settings.network,
+    forwardedHost: parseForwardedHost(request.headers.forwarded),
+    illegalPorts,
+  }
+  return decideOnDemand(mesh, demand, (view) => resolveInbound(view, input))
 }
 
 async function carry(
@@ -82,7 +91,7 @@ async function carry(
     destinationPort: route.upstream.port,
   }
   const arrival = arrivalOf(request, workload, route)
-  const hairpin = await hairpinOf(deps, arrival)
+  const hairpin = withoutIdleSteps(deps, await hairpinOf(deps, arrival))
   let answered = false
   return relay(deps, {
     info: connectionInfo(deps, request, workload, route, hairpin),
@@ -170,7 +179,9 @@ function connectionInfo(
   const source = isOtherNetwork(headers, settings.network)
     ? undefined
     : mesh.workloadByAddress({ network: settings.network, address: peer.address })
-  const baggage: Baggage | undefined = settings.responseBaggage ? decodeBaggage(headers.baggage) : undefined
+  // What the mesh knows of the client goes before what the client says.
+  const baggage: Baggage | undefined =
+    settings.responseBaggage && source === undefined ? decodeBaggage(headers.baggage) : undefined
   const traceId = parseTraceparent(headers.traceparent)?.traceId
   return {
     direction: 'inbound',

@@ -13,7 +13,7 @@ import { connected } from './dial.ts'
 import { dialWaypoint, type HairpinDependencies, hairpinOf, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
-import { type RelayDependencies, relay } from './relay.ts'
+import { type RelayDependencies, relay, withoutIdleSteps } from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import type { WorkloadPolicies } from './workload-policies.ts'
 
@@ -66,7 +66,7 @@ async function carry(
     destinationPort: destination.port,
   }
   const arrival = { workload, destination, client: source, identity: undefined, headers: {} }
-  const hairpin = await hairpinOf(deps, arrival)
+  const hairpin = withoutIdleSteps(deps, await hairpinOf(deps, arrival))
   return relay(deps, {
     info: connectionInfo(deps, accepted, workload, hairpin),
     originalDestination: formatSocketAddress(destination),

@@ -27,7 +27,7 @@ import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import { type Demand, decideOnDemand } from './on-demand.ts'
 import { watchForRefusal } from './plaintext-refusal.ts'
-import { type RelayDependencies, type RelayPlan, relay } from './relay.ts'
+import { type RelayDependencies, type RelayPlan, relay, withoutIdleSteps } from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import { openTunnel, type TunnelDependencies } from './tunnel.ts'
 
@@ -97,7 +97,7 @@ async function resolve(
     const input = { source, destination, network, random, illegalPorts: illegal }
     const decided = await decideOnDemand(mesh, demand, (view) => resolveOutbound(view, input))
     const route = await resolveDns(deps, source, decided)
-    return route.kind === 'refused' ? refuse(route.message) : { source, route }
+    return route.kind === 'refused' ? refuse(route.message) : { source, route: withoutIdleSteps(deps, route) }
   } catch (error) {
     return refuse(errorText(error))
   }

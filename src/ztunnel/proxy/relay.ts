@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { type Cancellation, pump } from '../../hbone/index.ts'
-import { explainSubject, type PolicyContext, type Verdict } from '../../mesh/index.ts'
+import { explainSubject, type PolicyContext, type RouteStep, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
 import type { ConnectionTracker, TrackedConnection } from './connection-tracker.ts'
@@ -90,6 +90,17 @@ export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<C
   } finally {
     tracked.release()
   }
+}
+
+/**
+ * A decision as it is kept for the life of its connection. Its steps are most
+ * of it, and only where they are written is there a use for them.
+ */
+export function withoutIdleSteps<Decision extends { readonly steps: readonly RouteStep[] }>(
+  { telemetry }: RelayDependencies,
+  decision: Decision,
+): Decision {
+  return telemetry.explains ? decision : { ...decision, steps: [] }
 }
 
 function trackedAs({ info, originalDestination, actualDestination }: RelayPlan): TrackedConnection {

@@ -103,7 +103,7 @@ export class WorkloadProxy {
       onRequest: (request) => {
         const release = this.#limit.take()
         if (release === undefined) return this.#refuseRequest(request)
-        request.stream.once('close', release)
+        request.stream.on('close', release)
         this.#handling.add(handleRequest(request))
       },
     })
@@ -216,13 +216,16 @@ export class WorkloadProxy {
       transparent: settings.originalSource,
       liveness: captured ? settings : undefined,
       onConnection: (captured) => {
+        const release = this.#limit.take()
         metrics.socketOpened(direction)
-        captured.socket.once('close', () => metrics.socketClosed(direction))
+        // Comes once: `once` would only keep a wrapper for as long as the connection lives.
+        captured.socket.on('close', () => {
+          metrics.socketClosed(direction)
+          release?.()
+        })
         // Until the pump takes over, an early reset must not be an uncaught error.
         captured.socket.on('error', ignore)
-        const release = this.#limit.take()
         if (release === undefined) return this.#refuse(captured, direction)
-        captured.socket.once('close', release)
         this.#handling.add(handle(captured))
       },
       // Out of descriptors, mostly: the kernel tells with every connection that it drops.
