@@ -4,6 +4,7 @@ import { clientBootstrap, originateName } from './support/envoy-client-config.ts
 import { ADDRESS, startInteropLab } from './support/interop-lab.ts'
 import { openAtOnce } from './support/many-tunnels.ts'
 import { dialIn } from './support/sockets.ts'
+import { streamsToUs } from './support/streams-suite.ts'
 
 t.setTimeout(120_000)
 
@@ -19,12 +20,18 @@ t.test('Envoy holds many tunnels to one pod of ours at once', async (t) => {
     await t.test(`${count} tunnels at once: ${connections} connection(s)`, async (t) => {
       const origins = { client: { tls: await lab.credentials() } }
       const exits = [{ port: 9000, target: `${ADDRESS['app/server']}:9000`, origin: 'client' }]
-      await using envoy = await lab.envoy('envoy/client', clientBootstrap({ origins, exits }))
-      const dial = () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000)
-      t.equal(await openAtOnce(1, dial, app), 1, 'by when Envoy knows our limit of 200')
-      t.equal(await openAtOnce(count, dial, app), count)
-      for (const line of envoy.lines) if (line.includes('flags=U')) t.comment(line)
-      t.equal(await envoy.stat(`cluster.${originateName('client')}.upstream_cx_total`), connections)
+      const config = clientBootstrap({ origins, exits })
+      await streamsToUs(
+        t,
+        {
+          start: () => lab.envoy('envoy/client', config),
+          dial: () => dialIn(lab.namespace('envoy/client'), '127.0.0.1', 9000),
+          app,
+          upstream: originateName('client'),
+        },
+        count,
+        connections,
+      )
     })
   }
 

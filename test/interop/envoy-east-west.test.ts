@@ -1,10 +1,8 @@
 import '../support/own-namespaces.ts'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
 import { eastWestBootstrap } from './support/envoy-gateway-config.ts'
-import { SEATS, startInteropLab } from './support/interop-lab.ts'
+import { startInteropLab } from './support/interop-lab.ts'
+import { FAR_HOST, seatsMesh } from './support/seats-mesh.ts'
 import { dialIn } from './support/sockets.ts'
 import { halfCloseSuite, receive, type TunnelEnds, tunnelSuite } from './support/tunnel-suite.ts'
 
@@ -12,40 +10,11 @@ t.setTimeout(120_000)
 
 const CLIENT = 'spiffe://cluster.local/ns/app/sa/client'
 const SERVER = 'spiffe://cluster.local/ns/app/sa/server'
-const HOST = 'far.app.svc.cluster.local'
-
-/**
- * Beside the folder of YAML, which has no networks but its own: the server's pod
- * once more as istiod shows it to another network, one endpoint behind a gateway.
- */
-const FAR = `
-workloads:
-  - uid: far/SplitHorizonWorkload/envoy/eastwest
-    name: eastwest
-    namespace: app
-    workloadIps: []
-    network: far
-    protocol: HBONE
-    networkGateway: { destination: /10.244.3.12, hboneMtlsPort: 15008 }
-    services:
-      app/${HOST}: { 9000: 9000, 9003: 9003 }
-      app/stranger.app.svc.cluster.local: { 9000: 9000 }
-      app/unknown.app.svc.cluster.local: { 9000: 9000 }
-services:
-  - { name: far, namespace: app, hostname: ${HOST}, vips: [/10.96.0.50],
-      ports: { 9000: 9000, 9003: 9003 }, subjectAltNames: ['${SERVER}'] }
-  - { name: stranger, namespace: app, hostname: stranger.app.svc.cluster.local, vips: [/10.96.0.51],
-      ports: { 9000: 9000 }, subjectAltNames: ['spiffe://cluster.local/ns/app/sa/stranger'] }
-  - { name: unknown, namespace: app, hostname: unknown.app.svc.cluster.local, vips: [/10.96.0.52],
-      ports: { 9000: 9000 }, subjectAltNames: ['${SERVER}'] }
-`
 
 t.test('Envoy as an east-west gateway between our client and our server: double HBONE', async (t) => {
-  const file = join(mkdtempSync(join(tmpdir(), 'east-west-')), 'far.yaml')
-  writeFileSync(file, FAR)
-  const lab = await startInteropLab(t, { ...SEATS, proxyEnv: { LOCAL_XDS_PATH: file } })
+  const lab = await startInteropLab(t, seatsMesh())
   const endpoint = lab.address('app/server')
-  const services = [`${HOST}:9000`, `${HOST}:9003`, 'stranger.app.svc.cluster.local:9000']
+  const services = [`${FAR_HOST}:9000`, `${FAR_HOST}:9003`, 'stranger.app.svc.cluster.local:9000']
   const envoy = await lab.envoy(
     'envoy/eastwest',
     eastWestBootstrap({
@@ -68,10 +37,10 @@ t.test('Envoy as an east-west gateway between our client and our server: double 
     t.equal((await receive(accepted)).text, 'question')
     accepted.end('answer')
     t.equal((await receive(client)).text, 'answer')
-    const said = await envoy.line('terminate', `authority=${HOST}:9000`)
+    const said = await envoy.line('terminate', `authority=${FAR_HOST}:9000`)
     t.match(said, `peer=${CLIENT}`)
     const inbound = await lab.record(({ direction }) => direction === 'inbound', 'server side')
-    t.match(inbound, { sourceIdentity: CLIENT, hboneAddress: `${HOST}:9000` })
+    t.match(inbound, { sourceIdentity: CLIENT, hboneAddress: `${FAR_HOST}:9000` })
     const outbound = await lab.record(({ direction }) => direction === 'outbound', 'client side')
     t.match(outbound, { destination: `${lab.address('envoy/eastwest')}:15008`, destinationIdentity: SERVER })
     t.equal(inbound.traceId, outbound.traceId, 'one trace')
@@ -86,7 +55,7 @@ t.test('Envoy as an east-west gateway between our client and our server: double 
     t.equal((await receive(client)).bytes, 0)
     await lab.record(({ policy }) => policy === 'app/deny-client-9003', 'denied')
     const refused = await lab.record(
-      ({ direction, hboneAddress }) => direction === 'outbound' && hboneAddress === `${HOST}:9003`,
+      ({ direction, hboneAddress }) => direction === 'outbound' && hboneAddress === `${FAR_HOST}:9003`,
       'refused',
     )
     t.equal(refused.error, 'http status: 401 Unauthorized')

@@ -5,6 +5,7 @@ import {
   originateCluster,
   originateListener,
   socketAddress,
+  type TlsFiles,
   tcpProxy,
   tunnelledCluster,
 } from '../../../src/sidecar/index.ts'
@@ -37,16 +38,23 @@ export function clientBootstrap({ origins, exits }: ClientConfig): Json {
     ],
     [
       ...exits.map((exit) => tunnelledCluster(`exit_${exit.port}`, [exit], originateName(exit.origin))),
-      ...Object.entries(origins).map(([name, origin]) =>
-        originateCluster({ ...origin, name: originateName(name), trustDomain: 'cluster.local' }),
-      ),
+      ...Object.entries(origins).map(([name, origin]) => cluster(name, origin)),
     ],
   )
+}
+
+/** The clusters of certificates beside an Envoy's own; each needs its listener. */
+export function otherOrigins(origins: Readonly<Record<string, TlsFiles>>): readonly Json[] {
+  return Object.entries(origins).map(([name, tls]) => cluster(name, { tls }))
 }
 
 /** Name of the cluster that holds an origin's HTTP/2 connections, for its statistics. */
 export function originateName(origin: string): string {
   return `connect_originate_${origin}`
+}
+
+function cluster(name: string, origin: Origin): Json {
+  return originateCluster({ ...origin, name: originateName(name), trustDomain: 'cluster.local' })
 }
 
 function exitListener({ port }: Exit): Json {

@@ -15,12 +15,15 @@ import {
   tcpProxy,
   tunnelledCluster,
 } from '../../../src/sidecar/index.ts'
+import { originateName, otherOrigins } from './envoy-client-config.ts'
 
 /** A port of an ingress gateway, and the pod or the service behind a waypoint that it leads to. */
 export interface IngressPort extends TunnelTarget {
   readonly port: number
   /** Speak HTTP. Default false: bytes as they come. */
   readonly http?: boolean
+  /** Key of `origins`. Default: the gateway's own certificate. */
+  readonly origin?: string
 }
 
 /** What an east-west gateway knows: where the tunnels for a service of its network go. */
@@ -42,13 +45,32 @@ export function ingressBootstrap({
   address,
   tls,
   ports,
-}: GatewayConfig & { readonly ports: readonly IngressPort[] }): Json {
+  unshared = false,
+  origins = {},
+}: GatewayConfig & {
+  readonly ports: readonly IngressPort[]
+  /** A new connection for each tunnel. Default false: they share. */
+  readonly unshared?: boolean
+  /** Other certificates that it shows. Default none. */
+  readonly origins?: Readonly<Record<string, TlsFiles>>
+}): Json {
   const trustDomain = 'cluster.local'
   return bootstrap(
-    [...ports.map((port) => ingressListener(address, port)), originateListener()],
     [
-      originateCluster({ tls, trustDomain }),
-      ...ports.map((port) => tunnelledCluster(`ingress_${port.port}`, [port])),
+      ...ports.map((port) => ingressListener(address, port)),
+      originateListener(),
+      ...Object.keys(origins).map((name) => originateListener(originateName(name))),
+    ],
+    [
+      originateCluster({ tls, trustDomain, unshared }),
+      ...otherOrigins(origins),
+      ...ports.map((port) =>
+        tunnelledCluster(
+          `ingress_${port.port}`,
+          [port],
+          port.origin === undefined ? undefined : originateName(port.origin),
+        ),
+      ),
     ],
   )
 }

@@ -22,6 +22,7 @@ import {
   terminateListener,
   tunnelledCluster,
 } from '../../../src/sidecar/index.ts'
+import { originateName, otherOrigins } from './envoy-client-config.ts'
 
 /** A port of a service behind the waypoint. */
 export interface BehindWaypoint {
@@ -36,12 +37,18 @@ export interface BehindWaypoint {
   readonly http?: boolean
   /** Only these SPIFFE ids may connect. Default: any of the mesh. */
   readonly only?: readonly string[]
+  /** Key of {@link WaypointConfig.origins}. Default: the waypoint's own certificate. */
+  readonly origin?: string
 }
 
 export interface WaypointConfig {
   /** The waypoint's own. */
   readonly address: string
   readonly tls: TlsFiles
+  /** A new connection to the endpoint for each tunnel. Default false: they share. */
+  readonly unshared?: boolean
+  /** Other certificates that it shows to endpoints. Default none. */
+  readonly origins?: Readonly<Record<string, TlsFiles>>
   readonly services: readonly BehindWaypoint[]
 }
 
@@ -51,15 +58,22 @@ export const FORBIDDEN_PATH = '/forbidden'
 export const SANDWICH_PORT = 15_088
 
 /** A waypoint (wire/istio 3.5), or an egress gateway: tunnels end here, and others begin. */
-export function waypointBootstrap({ address, tls, services }: WaypointConfig): Json {
+export function waypointBootstrap(config: WaypointConfig): Json {
+  const { address, tls, services, unshared = false, origins = {} } = config
   const trustDomain = 'cluster.local'
   return bootstrap(
     [
       terminateListener({ addresses: [address], tls, trustDomain }),
       internalListener(MAIN, services.map(serviceChain)),
       originateListener(),
+      ...Object.keys(origins).map((name) => originateListener(originateName(name))),
     ],
-    [mainCluster(), originateCluster({ tls, trustDomain }), ...services.map(serviceCluster)],
+    [
+      mainCluster(),
+      originateCluster({ tls, trustDomain, unshared }),
+      ...otherOrigins(origins),
+      ...services.map(serviceCluster),
+    ],
   )
 }
 
@@ -129,10 +143,11 @@ function httpFilters(service: BehindWaypoint): readonly Json[] {
 }
 
 function serviceCluster(service: BehindWaypoint): Json {
-  const { target, plain } = service
-  if (plain !== true) return tunnelledCluster(nameOf(service), [{ target }])
-  const [address = '', port = ''] = target.split(':')
-  return staticCluster(nameOf(service), [endpointAt(address, Number(port))])
+  const { target, plain, origin } = service
+  const originate = origin === undefined ? undefined : originateName(origin)
+  if (plain !== true) return tunnelledCluster(nameOf(service), [{ target }], originate)
+  const { hostname, port } = new URL(`tcp://${target}`)
+  return staticCluster(nameOf(service), [endpointAt(hostname.replace(/[[\]]/g, ''), Number(port))])
 }
 
 /** Also the name of its cluster, for statistics. */

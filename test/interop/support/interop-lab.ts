@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rename, symlink, writeFile } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -83,10 +84,10 @@ export class InteropLab {
   }
 
   /** Has everything that comes to a pod but HBONE go to 15006, as istio-init does for a sidecar. */
-  async redirectInbound(pod: string): Promise<void> {
+  async redirectInbound(pod: string, family: 4 | 6 = 4): Promise<void> {
     const match = ['-p', 'tcp', '!', '--dport', '15008', '-j', 'REDIRECT', '--to-ports', '15006']
     const rule = ['-w', '-t', 'nat', '-A', 'PREROUTING', ...match]
-    await runCommand('iptables', rule, { namespace: this.namespace(pod) })
+    await runCommand(family === 4 ? 'iptables' : 'ip6tables', rule, { namespace: this.namespace(pod) })
   }
 
   /** The access log's record that fits, when it is there. */
@@ -144,6 +145,15 @@ export class InteropLab {
     const { roots } = await this.credentials()
     const rogue = await this.#write(await createInMemoryCa(), id, CERTIFICATE_SECONDS)
     return { ...rogue, roots, ownRoots: rogue.roots }
+  }
+
+  /** A certificate that is valid no more. */
+  async expiredCredentials(id: Partial<SpiffeId> = {}): Promise<TlsFiles> {
+    const tls = await this.credentials(id, 1)
+    const { chain = '' } = tls
+    const end = new X509Certificate(await readFile(chain)).validToDate.getTime()
+    await until(() => Date.now() > end, 'the certificate expires')
+    return tls
   }
 
   /** How many connections the proxy of a node has open. */
