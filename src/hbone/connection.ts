@@ -11,7 +11,7 @@ import { withDeadline } from './deadline.ts'
 import { type ConnectionEnds, connectionEnds } from './endpoint.ts'
 import { errorCode, errorText, HboneError } from './errors.ts'
 import { startKeepalive } from './keepalive.ts'
-import { closeSession } from './session-close.ts'
+import { closeSession, endSession } from './session-close.ts'
 import { type HboneSettings, RESPONSE_TIMEOUT_MS } from './settings.ts'
 
 /** A CONNECT to send. */
@@ -130,7 +130,7 @@ export class HboneConnection {
   /** No new streams; GOAWAY, and the end when the last stream is done. */
   drain(): Promise<void> {
     this.#draining = true
-    if (this.#streams === 0) this.close()
+    if (this.#streams === 0) endSession(this.#session, this.#socket)
     else if (!this.#session.destroyed) this.#session.close()
     return this.#closed
   }
@@ -144,7 +144,7 @@ export class HboneConnection {
   #onStreamClose(): void {
     this.#streams--
     if (this.#streams > 0) return
-    if (this.#draining) this.close()
+    if (this.#draining) endSession(this.#session, this.#socket)
     else this.onIdle()
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { HboneStream } from './connection.ts'
 import { HboneError } from './errors.ts'
@@ -29,6 +30,7 @@ interface TwoNetworks {
   readonly gateway: ServedHbone
   readonly far: ServedHbone
   readonly outerRequests: HboneRequest[]
+  readonly outerStreams: Duplex[]
   readonly innerRequests: HboneRequest[]
   open(expected?: readonly string[], signal?: AbortSignal): Promise<HboneStream>
 }
@@ -45,10 +47,15 @@ async function twoNetworks(t: Test, onApp: (socket: Socket) => void): Promise<Tw
     innerRequests.push(request)
     toApp(request)
   })
+  const outerStreams: Duplex[] = []
   const gateway = await serveHbone(t, await mesh.issue('gateway'), (request) => {
     outerRequests.push(request)
     const upstream = connect({ port: far.port, host: '127.0.0.1', allowHalfOpen: true })
-    upstream.once('connect', () => void pump(request.accept(), upstream, { sent: 0, received: 0 }))
+    upstream.once('connect', () => {
+      const outer = request.accept()
+      outerStreams.push(outer)
+      void pump(outer, upstream, { sent: 0, received: 0 })
+    })
   })
   const pool = createPool(t)
   const target = targetOf(gateway.port, svid, { destinationIdentities: [GATEWAY] })
@@ -57,6 +64,7 @@ async function twoNetworks(t: Test, onApp: (socket: Socket) => void): Promise<Tw
     gateway,
     far,
     outerRequests,
+    outerStreams,
     innerRequests,
     async open(expected = [SERVER], signal) {
       const outer = await pool.open(target, { authority: AUTHORITY, headers: {} }, signal)
@@ -99,6 +107,23 @@ t.test('the last bytes before an end are not lost (4.5)', async (t) => {
     const answer = received(stream)
     stream.end('question')
     t.ok((await answer).equals(last))
+  }
+})
+
+t.test('the outer stream ends and is not reset, so that nothing sent last is lost (4.5)', async (t) => {
+  const heard: Promise<Buffer>[] = []
+  const networks = await twoNetworks(t, (socket) => {
+    heard.push(received(socket))
+    socket.end('greeting')
+  })
+  for (const size of [100, 100_000, 4_000_000]) {
+    const { stream } = await networks.open()
+    t.equal((await received(stream)).toString(), 'greeting')
+    stream.end(randomBytes(size))
+    t.equal((await heard.at(-1))?.length, size)
+    const outer = networks.outerStreams.at(-1)
+    await eventually('the outer stream is over', () => outer?.destroyed === true)
+    t.equal(Reflect.get(outer ?? {}, 'rstCode'), 0, 'without a reset')
   }
 })
 
