@@ -28,6 +28,7 @@ t.test(
           target: `${server}:9000`,
           only: ['spiffe://cluster.local/ns/app/sa/another'],
         },
+        { vip: VIP, port: 9002, target: `${server}:9001` },
       ]),
     )
     const get = (path: string) =>
@@ -67,6 +68,21 @@ t.test(
         t.equal(await envoy.stat('vip_10.96.0.11_9001.rbac.denied'), 1)
       },
     )
+
+    await t.test('our server refuses the waypoint behind its proxy: 401 on its way out', async (t) => {
+      const forbidden = lab.app('app/server', 9001, t)
+      const client = await dial(9002)
+      client.write('hello')
+      t.equal((await receive(client)).bytes, 0, 'the client’s connection ends without a byte')
+      t.equal(forbidden.connections, 0)
+      const denied = await lab.record(({ policy }) => policy === 'app/deny-9001', 'denied')
+      t.match(denied, { direction: 'inbound', sourceIdentity: SANDWICH, hboneAddress: `${server}:9001` })
+      const asked = await lab.record(
+        (r) => r.direction === 'outbound' && r.hboneAddress === `${server}:9001`,
+        'waypoint’s way out',
+      )
+      t.match(asked, { sourceIdentity: SANDWICH, error: 'http status: 401 Unauthorized' })
+    })
 
     await t.test(
       'our logs: client to waypoint, waypoint to its Envoy, Envoy to server, each with who it is',

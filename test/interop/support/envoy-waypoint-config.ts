@@ -77,11 +77,18 @@ export function waypointBootstrap(config: WaypointConfig): Json {
   )
 }
 
-/** The same behind a proxy of ours (wire/istio 3.7): no TLS on either side, and PROXY protocol says who comes. */
-export function sandwichBootstrap(services: readonly BehindWaypoint[]): Json {
+/**
+ * The same behind a proxy of ours (wire/istio 3.7): no TLS on either side, and
+ * PROXY protocol says who comes. That proxy dials the loopback address of the
+ * family in which the pod was reached.
+ */
+export function sandwichBootstrap(
+  services: readonly BehindWaypoint[],
+  loopback: '127.0.0.1' | '::1' = '127.0.0.1',
+): Json {
   const listener = {
     name: 'sandwich',
-    address: socketAddress('127.0.0.1', SANDWICH_PORT),
+    address: socketAddress(loopback, SANDWICH_PORT),
     listener_filters: [proxyProtocol()],
     filter_chains: services.map((service) => {
       const { filters, ...match } = serviceChain(service)

@@ -5,7 +5,7 @@ import type { LabOptions } from '../../../src/lab/mesh-lab.ts'
 import { type Json, ORIGINATE, type TlsFiles } from '../../../src/sidecar/index.ts'
 import { eastWestBootstrap, ingressBootstrap } from './envoy-gateway-config.ts'
 import { legacyBootstrap } from './envoy-server-config.ts'
-import { sandwichBootstrap, waypointBootstrap } from './envoy-waypoint-config.ts'
+import { type BehindWaypoint, sandwichBootstrap, waypointBootstrap } from './envoy-waypoint-config.ts'
 import { type InteropLab, startInteropLab } from './interop-lab.ts'
 import { FAR_HOST, inFamily, seatsMesh } from './seats-mesh.ts'
 import { dialIn, type TestApp } from './sockets.ts'
@@ -34,6 +34,10 @@ export interface SeatConfig {
   /** Certificates by the port, of {@link PORTS}, whose tunnels bear them. */
   readonly origins?: Readonly<Record<number, TlsFiles>>
   readonly unshared?: boolean
+  /** The application's port behind a port of {@link PORTS}. Default 9000. */
+  readonly targets?: Readonly<Record<number, number>>
+  /** The SPIFFE ids that Envoy lets in on a port of {@link PORTS}. Default: any. */
+  readonly only?: Readonly<Record<number, readonly string[]>>
 }
 
 export interface Seats {
@@ -92,13 +96,13 @@ class Builder {
       ...this.#inMesh('waypoint', pod, vip, app),
       downstream: TERMINATE,
       upstream: ORIGINATE,
-      config: (tls, { origins = {}, ...more } = {}) =>
+      config: (tls, { unshared = false, origins = {}, ...more } = {}) =>
         waypointBootstrap({
-          ...more,
+          unshared,
           address: this.#address(pod),
           tls,
           origins: named(origins),
-          services: PORTS.map((port) => ({ vip, port, target: this.#server, ...origin(origins, port) })),
+          services: PORTS.map((port) => ({ ...this.#behind(vip, port, more), ...origin(origins, port) })),
         }),
     }
   }
@@ -106,7 +110,11 @@ class Builder {
   sandwich(app: TestApp): Seat {
     const vip = inFamily('10.96.0.11', this.#family)
     const { id: _, ...seat } = this.#inMesh('sandwich', 'envoy/sandwich', vip, app)
-    const config = (): Json => sandwichBootstrap([{ vip, port: 9000, target: this.#server }])
+    const config = (_: TlsFiles, more?: SeatConfig): Json =>
+      sandwichBootstrap(
+        PORTS.map((port) => this.#behind(vip, port, more)),
+        this.#family === 4 ? '127.0.0.1' : '::1',
+      )
     return { ...seat, config }
   }
 
@@ -117,13 +125,17 @@ class Builder {
       ...this.#inMesh('ingress gateway', pod, address, app),
       upstream: ORIGINATE,
       dial: (port = 9000) => dialIn(this.#lab.namespace('outside'), address, port),
-      config: (tls, { origins = {}, ...more } = {}) =>
+      config: (tls, { unshared = false, origins = {}, targets } = {}) =>
         ingressBootstrap({
-          ...more,
+          unshared,
           address,
           tls,
           origins: named(origins),
-          ports: PORTS.map((port) => ({ port, target: this.#server, ...origin(origins, port) })),
+          ports: PORTS.map((port) => ({
+            port,
+            target: this.#server(targets?.[port]),
+            ...origin(origins, port),
+          })),
         }),
     }
   }
@@ -132,15 +144,18 @@ class Builder {
     const vip = inFamily('10.96.0.200', this.#family)
     const target = hostPort(this.#address('outside'), 9100)
     const pod = 'envoy/egress'
-    const services = [{ vip, port: 9000, target, plain: true }]
-    const config = (tls: TlsFiles): Json => waypointBootstrap({ address: this.#address(pod), tls, services })
+    const config = (tls: TlsFiles, more?: SeatConfig): Json => {
+      const services = PORTS.map((port) => ({ ...this.#behind(vip, port, more), target, plain: true }))
+      return waypointBootstrap({ address: this.#address(pod), tls, services })
+    }
     return { ...this.#inMesh('egress gateway', pod, vip, app), downstream: TERMINATE, config }
   }
 
   eastWest(app: TestApp): Seat {
     const vip = inFamily('10.96.0.50', this.#family)
     const pod = 'envoy/eastwest'
-    const services = [{ authority: `${FAR_HOST}:9000`, endpoint: this.#address('app/server') }]
+    const endpoint = this.#address('app/server')
+    const services = [9000, 9003].map((port) => ({ authority: `${FAR_HOST}:${port}`, endpoint }))
     const config = (tls: TlsFiles): Json => eastWestBootstrap({ address: this.#address(pod), tls, services })
     return { ...this.#inMesh('east-west gateway', pod, vip, app), downstream: 'http.east_west', config }
   }
@@ -148,8 +163,10 @@ class Builder {
   legacy(app: TestApp): Seat {
     const pod = 'legacy/permissive'
     const address = this.#address(pod)
-    const config = (tls: TlsFiles): Json =>
-      legacyBootstrap({ addresses: [address], tls, ports: [{ port: 9000 }], strict: false })
+    const config = (tls: TlsFiles, { only = {} }: SeatConfig = {}): Json => {
+      const ports = [9000, 9001].map((port) => ({ port, ...admitted(only, port) }))
+      return legacyBootstrap({ addresses: [address], tls, ports, strict: false })
+    }
     return { ...this.#inMesh('legacy sidecar', pod, address, app), config }
   }
 
@@ -164,8 +181,12 @@ class Builder {
     return { name, pod, id: { namespace, serviceAccount }, dial, app }
   }
 
-  get #server(): string {
-    return hostPort(this.#address('app/server'), 9000)
+  #behind(vip: string, port: number, { targets, only = {} }: SeatConfig = {}): BehindWaypoint {
+    return { vip, port, target: this.#server(targets?.[port]), ...admitted(only, port) }
+  }
+
+  #server(port = 9000): string {
+    return hostPort(this.#address('app/server'), port)
   }
 
   #address(pod: string): string {
@@ -175,6 +196,14 @@ class Builder {
 
 function origin(origins: Readonly<Record<number, TlsFiles>>, port: number): { readonly origin?: string } {
   return origins[port] === undefined ? {} : { origin: String(port) }
+}
+
+function admitted(
+  only: Readonly<Record<number, readonly string[]>>,
+  port: number,
+): { readonly only?: readonly string[] } {
+  const ids = only[port]
+  return ids === undefined ? {} : { only: ids }
 }
 
 function named(origins: Readonly<Record<number, TlsFiles>>): Readonly<Record<string, TlsFiles>> {

@@ -32,6 +32,14 @@ export class TestApp implements Disposable {
     return new Promise((resolve) => this.#claims.push(resolve))
   }
 
+  /** The same where the client program may be turned away: rejects when that is told first. */
+  acceptBefore(clientEnds: Promise<unknown>): Promise<Socket> {
+    const turnedAway = clientEnds.then((): never => {
+      throw new Error('the client’s connection ended, and none came')
+    })
+    return Promise.race([this.accept(), turnedAway])
+  }
+
   [Symbol.dispose](): void {
     this.#server.close()
     for (const socket of this.#sockets) socket.destroy()
