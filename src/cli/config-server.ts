@@ -17,7 +17,7 @@ interface Options {
   readonly status: ListenAddress
   readonly dnsName: readonly string[]
   readonly ip: readonly string[]
-  readonly trustDomain: string
+  readonly trustDomain?: string
   readonly clusterId: string
   readonly svidTtl: number
   readonly dryRunPolicies: boolean
@@ -40,7 +40,10 @@ export function configServerCommand(): Command {
     )
     .option('--dns-name <name...>', "more DNS names for the server's certificate", [])
     .option('--ip <address...>', "more IP addresses for the server's certificate", collectIps, [])
-    .option('--trust-domain <domain>', 'of the identities that are signed', 'cluster.local')
+    .option(
+      '--trust-domain <domain>',
+      "of the identities that are signed (default: the MeshConfig's, else cluster.local)",
+    )
     .option('--cluster-id <id>', 'of the workloads; a ztunnel has the same in CLUSTER_ID', 'Kubernetes')
     .option(
       '--svid-ttl <duration>',

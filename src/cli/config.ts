@@ -5,7 +5,7 @@ import { changesText, problemsText, resourcesYaml } from './config-text.ts'
 
 interface Flags {
   readonly json?: boolean
-  readonly trustDomain: string
+  readonly trustDomain?: string
   readonly clusterId: string
   readonly dryRunPolicies: boolean
 }
@@ -47,7 +47,7 @@ function subcommand(parent: Command, name: string, description: string): Command
     .command(name)
     .description(description)
     .option('--json', 'print JSON')
-    .option('--trust-domain <domain>', 'of the identities', 'cluster.local')
+    .option('--trust-domain <domain>', "of the identities (default: the MeshConfig's, else cluster.local)")
     .option('--cluster-id <id>', 'of the workloads', 'Kubernetes')
     .option('--dry-run-policies', 'as if policies marked istio.io/dry-run were sent', false)
 }

@@ -5,7 +5,7 @@ interface BootstrapFlags {
   readonly config: string
   readonly certs: string
   readonly format: 'json' | 'yaml'
-  readonly trustDomain: string
+  readonly trustDomain?: string
   readonly clusterId: string
   readonly packetMark?: number
 }
@@ -24,7 +24,7 @@ export function sidecarCommand(): Command {
       DEFAULT_CERTS,
     )
     .addOption(new Option('--format <format>', 'what to print').choices(['json', 'yaml']).default('json'))
-    .option('--trust-domain <domain>', 'of the identities', 'cluster.local')
+    .option('--trust-domain <domain>', "of the identities (default: the MeshConfig's, else cluster.local)")
     .option('--cluster-id <id>', 'of the workloads', 'Kubernetes')
     .option(
       '--packet-mark <mark>',

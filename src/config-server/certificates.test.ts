@@ -78,3 +78,15 @@ t.test('every refusal is logged with who asked and what for', async (t) => {
     { requested, err: { code: 'TOKEN_INVALID' } },
   ])
 })
+
+t.test('the trust domain of the MeshConfig is that of workloads, tokens and certificates', async (t) => {
+  const config = '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n'
+  const mesh = testMesh(t, {
+    'mesh.yaml': `${AMBIENT_NAMESPACE}${pod('a')}${config}data: {mesh: "trustDomain: td"}\n`,
+  })
+  const server = await mesh.start()
+  const token = () => server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 })
+  const here = { ...id('a'), trustDomain: 'td' }
+  t.match(await caClient(t, mesh, server, token).fetch(here), { id: here })
+  await t.rejects(caClient(t, mesh, server, token).fetch(id('a')), { code: 'SIGNING_FAILED' })
+})

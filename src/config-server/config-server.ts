@@ -35,8 +35,8 @@ export interface ConfigServerOptions {
   /** More names for the server's certificate, besides istiod's, localhost and the host's. */
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
-  /** Default `cluster.local`. */
-  readonly trustDomain?: string
+  /** Default the MeshConfig's at the start, else `cluster.local`. */
+  readonly trustDomain?: string | undefined
   /** Default `Kubernetes`, istiod's. */
   readonly clusterId?: string
   /** Lifetime of certificates whose requester does not say. Default 86,400. */
@@ -61,16 +61,43 @@ export interface ConfigServer {
 
 /** Reads the folder, then serves it: xDS and CA behind tokens on one TLS port. */
 export async function startConfigServer(options: ConfigServerOptions): Promise<ConfigServer> {
-  const { certsDir, clusterId = 'Kubernetes', trustDomain = 'cluster.local', log = silentLog } = options
-  checkTrustDomain(trustDomain)
+  const { clusterId = 'Kubernetes', log = silentLog } = options
+  if (options.trustDomain !== undefined) checkTrustDomain(options.trustDomain)
+  const guard = new IdentityGuard(clusterId)
+  const cache = new ResourceCache()
+  const publisher = new MeshPublisher({ cache, guard, log })
+  const source = await startSource({ ...options, clusterId, log }, publisher)
+  const closing: Closing = [() => source.close()]
+  try {
+    return await serve(options, { source, guard, cache, log }, closing)
+  } catch (error) {
+    await closeAll(closing)
+    throw error
+  }
+}
+
+/** The mesh that is served, and who may have certificates of it. */
+interface Served {
+  readonly source: FolderSource
+  readonly guard: IdentityGuard
+  readonly cache: ResourceCache
+  readonly log: IdentityLog
+}
+
+/** What is to be ended, in order. */
+type Closing = (() => void | Promise<void>)[]
+
+async function serve(
+  options: ConfigServerOptions,
+  { source, guard, cache, log }: Served,
+  closing: Closing,
+): Promise<ConfigServer> {
+  const { certsDir, defaultSvidTtlSeconds, statusListen } = options
+  const { trustDomain } = source
   const material = await loadOrCreateCa(certsDir, { trustDomain })
   for (const warning of material.warnings) log.warn({}, warning)
   const ca = new CertificateAuthority(material)
   const issuer = await TokenIssuer.loadOrCreate(join(certsDir, 'token-key.pem'), { trustDomain })
-  const guard = new IdentityGuard(clusterId)
-  const cache = new ResourceCache()
-  const publisher = new MeshPublisher({ cache, guard, log })
-  const source = await startSource({ ...options, clusterId, trustDomain, log }, publisher)
   const authenticate = async (headers: Headers) => issuer.verify(bearerToken(headers))
   const metrics = createConfigServerMetrics({ proxies: () => ads.status() })
   const ads: DeltaServer = new DeltaServer({ cache, authenticate, log, metrics: metrics.xds })
@@ -78,9 +105,7 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
     ca,
     authenticate,
     authorizeImpersonation: (caller, requested) => guard.refusal(caller, requested),
-    ...(options.defaultSvidTtlSeconds === undefined
-      ? {}
-      : { defaultTtlSeconds: options.defaultSvidTtlSeconds }),
+    ...(defaultSvidTtlSeconds === undefined ? {} : { defaultTtlSeconds: defaultSvidTtlSeconds }),
     log,
   })
   const routes = (router: ConnectRouter) => {
@@ -88,23 +113,17 @@ export async function startConfigServer(options: ConfigServerOptions): Promise<C
     caService(router)
   }
   const caWatch = watchCa(certsDir, ca, { log })
+  closing.unshift(() => caWatch.close())
   const status = () => ({ ...statusOf(source, cache, ads), ca: caStatus(ca, caWatch.problem) })
-  const closing = [() => caWatch.close(), () => source.close()]
-  try {
-    const names = serverNames(options.listen.host, options)
-    const listener = await openGrpcListener({ ca, names, routes, authenticate, listen: options.listen, log })
-    closing.unshift(() => listener.close())
-    const { statusListen } = options
-    const statusListener =
-      statusListen && (await openStatusListener(statusListen, { status, metrics: metrics.exposition }))
-    if (statusListener !== undefined) closing.unshift(() => statusListener.close())
-    const statusAddress = statusListener?.address
-    const close = () => closeAll(closing)
-    return { address: listener.address, statusAddress, issuer, ready: whenReady(cache), status, close }
-  } catch (error) {
-    await closeAll(closing)
-    throw error
-  }
+  const names = serverNames(options.listen.host, options)
+  const listener = await openGrpcListener({ ca, names, routes, authenticate, listen: options.listen, log })
+  closing.unshift(() => listener.close())
+  const statusListener =
+    statusListen && (await openStatusListener(statusListen, { status, metrics: metrics.exposition }))
+  if (statusListener !== undefined) closing.unshift(() => statusListener.close())
+  const statusAddress = statusListener?.address
+  const close = () => closeAll(closing)
+  return { address: listener.address, statusAddress, issuer, ready: whenReady(cache), status, close }
 }
 
 /** Otherwise everything would start, and then each certificate be refused. */
@@ -124,9 +143,9 @@ function statusOf(source: Source, cache: ResourceCache, ads: DeltaServer): Omit<
 }
 
 async function startSource(
-  options: ConfigServerOptions & { clusterId: string; trustDomain: string; log: IdentityLog },
+  options: ConfigServerOptions & { clusterId: string; log: IdentityLog },
   publisher: MeshPublisher,
-): Promise<Source> {
+): Promise<FolderSource> {
   const { clusterId, trustDomain, log } = options
   const directories = [options.configDir].flat()
   const dryRunPolicies = options.dryRunPolicies ?? false
@@ -152,6 +171,6 @@ function whenReady(cache: ResourceCache): Promise<void> {
   })
 }
 
-async function closeAll(closing: readonly (() => Promise<void>)[]): Promise<void> {
+async function closeAll(closing: Closing): Promise<void> {
   for (const close of closing) await close()
 }

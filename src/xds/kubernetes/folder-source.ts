@@ -24,6 +24,7 @@ export class FolderSource implements Source {
   #watch: FolderWatch | undefined
   #problems: readonly SourceProblem[] = []
   #complete = false
+  #trustDomain: string | undefined
 
   constructor(options: FolderSourceOptions) {
     this.#options = options
@@ -38,6 +39,12 @@ export class FolderSource implements Source {
       onError: (error) =>
         this.#log.error({ err: error }, 'a folder sends no events of changes; they are seen a little later'),
     })
+  }
+
+  /** As given, else as the MeshConfig had it at the start. Throws before `start`. */
+  get trustDomain(): string {
+    if (this.#trustDomain === undefined) throw new Error('the folder has not been read yet')
+    return this.#trustDomain
   }
 
   status(): SourceStatus {
@@ -57,6 +64,7 @@ export class FolderSource implements Source {
 
   #changed(snapshot: FolderSnapshot, onMesh: (mesh: SourceSnapshot) => void): void {
     const { warnings, ...mesh } = this.#translator.translate(snapshot.objects)
+    this.#trustDomain = mesh.trustDomains[0]
     const problems = [...snapshot.problems, ...warnings.map((warning) => located(warning, snapshot))]
     this.#report(problems.map((problem) => ({ severity: problem.severity, text: formatProblem(problem) })))
     // A file that was refused from the start may hold a DENY policy: serving the rest could withdraw it from every proxy.

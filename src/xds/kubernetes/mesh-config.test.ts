@@ -1,6 +1,7 @@
 import t from 'tap'
 import { parseFile } from './parse.ts'
-import { meshOf, podYaml, policyYaml } from './test-support.ts'
+import { meshOf, objectsOf, podYaml, policyYaml } from './test-support.ts'
+import { Translator } from './translate.ts'
 
 function configMap(mesh: string, metadata = 'name: istio, namespace: istio-system'): string {
   const lines = mesh.split('\n').map((line) => `    ${line}\n`)
@@ -33,8 +34,27 @@ t.test(
       configMap('trustDomain: other\ntrustDomainAliases: [old]') + podYaml('a'),
     )
     t.match(workloads, [{ trustDomain: 'cluster.local' }])
-    t.match(warnings, [{ field: 'data.mesh', message: /start it with --trust-domain other/ }])
+    t.match(warnings, [
+      { field: 'data.mesh', message: /"other" is not this server's, .* when the server starts anew/ },
+    ])
     t.equal(warnings.length, 1)
+  },
+)
+
+t.test(
+  'the trust domain is what is given, else the MeshConfig’s of the first state, else Istio’s',
+  async (t) => {
+    const translator = () => new Translator({ clusterId: 'Kubernetes' })
+    const trustDomainOf = (text: string, of = translator()) => of.translate(objectsOf(text)).trustDomains[0]
+    t.equal(trustDomainOf(podYaml('a')), 'cluster.local')
+    const later = translator()
+    t.equal(trustDomainOf(configMap('trustDomain: td') + podYaml('a'), later), 'td')
+    t.match(later.translate(objectsOf(configMap('trustDomain: other') + podYaml('a'))), {
+      workloads: [{ trustDomain: 'td' }],
+      warnings: [{ message: /"other" is not this server's/ }],
+    })
+    const given = new Translator({ clusterId: 'Kubernetes', trustDomain: 'given' })
+    t.equal(trustDomainOf(configMap('trustDomain: td'), given), 'given')
   },
 )
 

@@ -4,7 +4,8 @@ import type { SlicedPods } from './translate-endpoint-slice.ts'
 import type { PublishedEntry } from './translate-service-entry.ts'
 
 export interface TranslateOptions {
-  readonly trustDomain: string
+  /** Default the MeshConfig's, else `cluster.local`. */
+  readonly trustDomain?: string | undefined
   readonly clusterId: string
   /** DNS domain of the cluster. Default `cluster.local`. */
   readonly domain?: string
@@ -19,7 +20,8 @@ export interface TranslateOptions {
 }
 
 /** What a translation step may know, defaults filled in. */
-export interface TranslateContext extends Required<TranslateOptions> {
+export interface TranslateContext extends Required<Omit<TranslateOptions, 'trustDomain'>> {
+  readonly trustDomain: string
   readonly objects: KubernetesObjects
   /** Network of the cluster: label `topology.istio.io/network` of `istio-system`. */
   readonly network: string

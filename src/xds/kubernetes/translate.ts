@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
 import { policyName, serviceKey } from '../../mesh/names.ts'
-import { meshConfigOf, NETWORK_LABEL, SYSTEM_NAMESPACE } from './mesh-config.ts'
+import { configuredTrustDomain, meshConfigOf, NETWORK_LABEL, SYSTEM_NAMESPACE } from './mesh-config.ts'
 import { indexOf } from './mesh-index.ts'
 import type { AuthorizationPolicy, KubernetesObject, KubernetesObjects } from './objects.ts'
 import type { Labelled } from './selector.ts'
@@ -40,6 +40,8 @@ export function translate(objects: KubernetesObjects, options: TranslateOptions)
  */
 export class Translator {
   readonly #options: TranslateOptions
+  /** Of the first state, for good: an authority issues for one. */
+  #trustDomain: string | undefined
   readonly #surroundings = new Surroundings()
   readonly #workloads = new TranslationMemo<KubernetesObject, TranslatedWorkloads>()
   readonly #services = new TranslationMemo<KubernetesObject, readonly (Service | undefined)[]>()
@@ -54,7 +56,9 @@ export class Translator {
 
   translate(objects: KubernetesObjects): MeshResources {
     const warnings: TranslateWarning[] = []
-    const context = contextOf(objects, this.#options, warnOnce(warnings))
+    this.#trustDomain ??= this.#options.trustDomain ?? configuredTrustDomain(objects)
+    const options = { ...this.#options, trustDomain: this.#trustDomain }
+    const context = contextOf(objects, options, warnOnce(warnings))
     const tokenOf = this.#surroundings.update(context)
     checkGateways(context)
     const attached = this.#attachedPolicies(context, tokenOf)
@@ -161,7 +165,7 @@ type TokenOf = (namespace: string) => object
 
 function contextOf(
   objects: KubernetesObjects,
-  options: TranslateOptions,
+  options: TranslateOptions & { readonly trustDomain: string },
   warn: TranslateContext['warn'],
 ): TranslateContext {
   const given = { domain: 'cluster.local', dryRunPolicies: false, ...options, warn }
