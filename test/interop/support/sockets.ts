@@ -34,10 +34,18 @@ export class TestApp implements Disposable {
 
   /** The same where the client program may be turned away: rejects when that is told first. */
   acceptBefore(clientEnds: Promise<unknown>): Promise<Socket> {
-    const turnedAway = clientEnds.then((): never => {
-      throw new Error('the client’s connection ended, and none came')
+    return new Promise((resolve, reject) => {
+      const socket = this.#unclaimed.shift()
+      if (socket !== undefined) return resolve(socket)
+      this.#claims.push(resolve)
+      void clientEnds.then(() => {
+        const index = this.#claims.indexOf(resolve)
+        if (index === -1) return
+        // Else it would take the next client's.
+        this.#claims.splice(index, 1)
+        reject(new Error('the client’s connection ended, and none came'))
+      })
     })
-    return Promise.race([this.accept(), turnedAway])
   }
 
   [Symbol.dispose](): void {
