@@ -93,16 +93,22 @@ t.test('a captured pod finds services by name and reaches them', async (t) => {
     const { records } = await resolve('httpbin.bar-1')
     const host = Array.isArray(records) ? String(records[0]) : ''
     const request = { kind: 'http', path: '/', marker: lab.newMarker(), host, port: 80 } as const
-    t.match(await lab.connect(CLIENT, request), { ok: true, status: 200 })
+    const report = await lab.connect(CLIENT, request)
+    t.match(report, { ok: true, status: 200 })
+    const source = `${report.localAddress}:${report.localPort}`
+    await until(() => lab.proxyLogs().some((record) => record.source === source), `a record of ${source}`)
   })
 
   await t.test('7.2, 7.4 by SOCKS5 it reaches them by name, through the mesh', async (t) => {
     const before = lab.proxyLogs().length
     t.match(await inClient(lab, 'socks-client.ts', 'httpbin.bar-1', '80'), { status: 'HTTP/1.1 200 OK' })
-    await until(() => lab.proxyLogs().slice(before).length >= 2, 'both proxies have said how it ended')
-    const lines = lab.proxyLogs().slice(before)
-    const outbound = lines.find(({ direction }) => direction === 'outbound')
-    t.match(outbound, { source: /^10\.244\.1\.10:/, destinationIdentity: /\/ns\/bar-1\// })
+    const outbound = () =>
+      lab
+        .proxyLogs()
+        .slice(before)
+        .find(({ direction }) => direction === 'outbound')
+    await until(() => outbound() !== undefined, 'the client’s proxy to say how it ended')
+    t.match(outbound(), { source: /^10\.244\.1\.10:/, destinationIdentity: /\/ns\/bar-1\// })
     t.match(await inClient(lab, 'socks-client.ts', 'nowhere.example.com', '80'), { reply: 4 })
   })
 

@@ -6,6 +6,7 @@ import t from 'tap'
 import { runCommand } from '../../src/lab/command.ts'
 import { startLab } from '../../src/lab/mesh-lab.ts'
 import { type NetworkNamespace, openTcpSocket } from '../../src/linux/index.ts'
+import { until } from '../support/until.ts'
 
 const MANIFESTS = fileURLToPath(new URL('../../labs/dual-stack', import.meta.url))
 
@@ -41,9 +42,12 @@ t.test('a node’s health probes reach the application of a captured pod; others
       'the node at its own address is not allowed by any policy',
     )
   }
-  const sources = lab.proxyLogs().map(({ source }) => source)
+  const sources = () => lab.proxyLogs().map(({ source }) => source)
+  const saw = (address: string): boolean => sources().some((source) => source.includes(address))
+  // Those that were judged came after the probes: once they are in the log, the probes would be.
+  await until(() => PROBES.every(({ other }) => saw(other)), 'what the node sent as itself to be logged')
   t.same(
-    sources.filter((source) => PROBES.some(({ address }) => source.includes(address))),
+    sources().filter((source) => PROBES.some(({ address }) => source.includes(address))),
     [],
     'no proxy saw a probe',
   )
