@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import t from 'tap'
-import { addRoot, CaClient, dropRoots, rotateIntermediate, silentLog, useRoot } from '../identity/index.ts'
-import { AMBIENT_NAMESPACE, pod, testMesh, until } from './test-support.ts'
+import { addRoot, dropRoots, rotateIntermediate, silentLog, useRoot } from '../identity/index.ts'
+import { AMBIENT_NAMESPACE, caClient, pod, testMesh, until } from './test-support.ts'
 
 const ID = { trustDomain: 'cluster.local', namespace: 'foo', serviceAccount: 'a' }
 
@@ -23,14 +23,9 @@ function serverIssuer(port: number, ca: string): Promise<string> {
 t.test('the CA is replaced step by step while a client goes on renewing', async (t) => {
   const mesh = testMesh(t, { 'mesh.yaml': AMBIENT_NAMESPACE + pod('a') })
   const server = await mesh.start()
-  const client = new CaClient({
-    address: `https://127.0.0.1:${server.address.port}`,
-    rootCertFile: join(mesh.certsDir, 'root-cert.pem'),
-    token: () => server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 }),
-    impersonate: true,
-    ttlSeconds: 600,
-  })
-  t.teardown(() => client.close())
+  const client = caClient(t, mesh, server, () =>
+    server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 }),
+  )
   const inForce = (pem: string) =>
     server.status().ca.fingerprint256 === new X509Certificate(pem).fingerprint256
   const first = await client.fetch(ID)
@@ -66,14 +61,9 @@ t.test('files that make no CA are reported, and the last good CA signs on', asyn
   const errors: string[] = []
   const log = { ...silentLog, error: (_fields: object, message: string) => void errors.push(message) }
   const server = await mesh.start({ log })
-  const client = new CaClient({
-    address: `https://127.0.0.1:${server.address.port}`,
-    rootCertFile: join(mesh.certsDir, 'root-cert.pem'),
-    token: () => server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 }),
-    impersonate: true,
-    ttlSeconds: 600,
-  })
-  t.teardown(() => client.close())
+  const client = caClient(t, mesh, server, () =>
+    server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 }),
+  )
   const before = server.status().ca
   writeFileSync(join(mesh.certsDir, 'ca-cert.pem'), 'junk')
   await until('the problem', () => server.status().ca.problem !== undefined)

@@ -1,29 +1,9 @@
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { CaClient, silentLog } from '../identity/index.ts'
+import t from 'tap'
+import { silentLog } from '../identity/index.ts'
 import { ADDRESS_TYPE } from '../xds/index.ts'
-import type { ConfigServer } from './config-server.ts'
-import { AMBIENT_NAMESPACE, pod, type TestMesh, testMesh, until } from './test-support.ts'
+import { AMBIENT_NAMESPACE, caClient, pod, testMesh, until } from './test-support.ts'
 
 const id = (serviceAccount: string) => ({ trustDomain: 'cluster.local', namespace: 'foo', serviceAccount })
-
-function caClient(
-  t: Test,
-  mesh: TestMesh,
-  server: ConfigServer,
-  token: () => Promise<string>,
-  impersonate = true,
-): CaClient {
-  const client = new CaClient({
-    address: `https://localhost:${server.address.port}`,
-    rootCertFile: join(mesh.certsDir, 'root-cert.pem'),
-    token,
-    impersonate,
-    ttlSeconds: 600,
-  })
-  t.teardown(() => client.close())
-  return client
-}
 
 t.test('a node gets certificates for the captured workloads on it, and for no others', async (t) => {
   const outside = pod('outside').replace(

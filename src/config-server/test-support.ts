@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { controlPlaneTransport } from '../identity/index.ts'
+import { CaClient, controlPlaneTransport } from '../identity/index.ts'
 import { MeshStore } from '../mesh/index.ts'
 import {
   AddressHandler,
@@ -78,6 +78,25 @@ export function testClient(
     transport.close()
   })
   return { client, store, terminations, messages }
+}
+
+/** A client of the CA, for the time of a test; `impersonate` as a node's proxy does. */
+export function caClient(
+  t: Test,
+  mesh: TestMesh,
+  server: ConfigServer,
+  token: () => Promise<string>,
+  impersonate = true,
+): CaClient {
+  const client = new CaClient({
+    address: `https://localhost:${server.address.port}`,
+    rootCertFile: join(mesh.certsDir, 'root-cert.pem'),
+    token,
+    impersonate,
+    ttlSeconds: 600,
+  })
+  t.teardown(() => client.close())
+  return client
 }
 
 /** Waits for a condition, looking at it often; fails after ten seconds with what it waited for. */
