@@ -30,4 +30,4 @@ export { diffResources, type FieldChange, type ResourceChange } from './resource
 export { type ReadableResource, type ResourceKind, readableResources } from './resource-json.ts'
 export type { Source, SourceProblem, SourceSnapshot, SourceStatus } from './source.ts'
 export type { TypeStatus } from './type-state.ts'
-export { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+export { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'

@@ -1,3 +1,4 @@
+import type { Route } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 
 /** A whole mesh, as a source describes it at one moment. */
@@ -5,6 +6,8 @@ export interface SourceSnapshot {
   readonly workloads: readonly Workload[]
   readonly services: readonly Service[]
   readonly policies: readonly AuthorizationPolicy[]
+  /** Those that waypoints follow. Default none. */
+  readonly routes?: readonly Route[]
 }
 
 /** Something that a source cannot use as it stands, or only in part. One line each. */
