@@ -8,13 +8,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Action, Address, Match, StringMatch } from "../../istio/security/authorization_pb.ts";
+import { file_istio_security_authorization } from "../../istio/security/authorization_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file ztunnel/waypoint/policy.proto.
  */
 export const file_ztunnel_waypoint_policy: GenFile = /*@__PURE__*/
-  fileDesc("Ch16dHVubmVsL3dheXBvaW50L3BvbGljeS5wcm90bxIQenR1bm5lbC53YXlwb2ludCIpCgZQb2xpY3kSDAoEbmFtZRgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAliBnByb3RvMw");
+  fileDesc("Ch16dHVubmVsL3dheXBvaW50L3BvbGljeS5wcm90bxIQenR1bm5lbC53YXlwb2ludCLAAQoGUG9saWN5EgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEi8KB3RhcmdldHMYAyADKAsyHi56dHVubmVsLndheXBvaW50LlBvbGljeVRhcmdldBImCgZhY3Rpb24YBCABKA4yFi5pc3Rpby5zZWN1cml0eS5BY3Rpb24SDwoHZHJ5X3J1bhgFIAEoCBIrCgVydWxlcxgGIAMoCzIcLnp0dW5uZWwud2F5cG9pbnQuUG9saWN5UnVsZSJ4CgxQb2xpY3lUYXJnZXQSEQoHc2VydmljZRgBIAEoCUgAEjIKB2dhdGV3YXkYAiABKAsyHy56dHVubmVsLndheXBvaW50LlBvbGljeUdhdGV3YXlIABIXCg1nYXRld2F5X2NsYXNzGAMgASgJSABCCAoGdGFyZ2V0IjAKDVBvbGljeUdhdGV3YXkSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkiPQoKUG9saWN5UnVsZRIvCgdjbGF1c2VzGAEgAygLMh4uenR1bm5lbC53YXlwb2ludC5Qb2xpY3lDbGF1c2UiPgoMUG9saWN5Q2xhdXNlEi4KB21hdGNoZXMYASADKAsyHS56dHVubmVsLndheXBvaW50LlBvbGljeU1hdGNoItsFCgtQb2xpY3lNYXRjaBIpCgpjb25uZWN0aW9uGAEgASgLMhUuaXN0aW8uc2VjdXJpdHkuTWF0Y2gSMgoNdHJ1c3RfZG9tYWlucxgCIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEjYKEW5vdF90cnVzdF9kb21haW5zGAMgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2gSKwoKcmVtb3RlX2lwcxgEIAMoCzIXLmlzdGlvLnNlY3VyaXR5LkFkZHJlc3MSLwoObm90X3JlbW90ZV9pcHMYBSADKAsyFy5pc3Rpby5zZWN1cml0eS5BZGRyZXNzEjEKDHNlcnZlcl9uYW1lcxgGIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEjUKEG5vdF9zZXJ2ZXJfbmFtZXMYByADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIqCgVob3N0cxgIIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEi4KCW5vdF9ob3N0cxgJIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEiwKB21ldGhvZHMYCiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIwCgtub3RfbWV0aG9kcxgLIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEjAKBXBhdGhzGAwgAygLMiEuenR1bm5lbC53YXlwb2ludC5Qb2xpY3lQYXRoTWF0Y2gSNAoJbm90X3BhdGhzGA0gAygLMiEuenR1bm5lbC53YXlwb2ludC5Qb2xpY3lQYXRoTWF0Y2gSNAoHaGVhZGVycxgOIAMoCzIjLnp0dW5uZWwud2F5cG9pbnQuUG9saWN5SGVhZGVyTWF0Y2gSEwoLdW5zdXBwb3J0ZWQYDyADKAkiWwoPUG9saWN5UGF0aE1hdGNoEisKBHRleHQYASABKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaEgAEhIKCHRlbXBsYXRlGAIgASgJSABCBwoFbWF0Y2gifwoRUG9saWN5SGVhZGVyTWF0Y2gSDAoEbmFtZRgBIAEoCRIrCgZ2YWx1ZXMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBIvCgpub3RfdmFsdWVzGAMgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2hiBnByb3RvMw", [file_istio_security_authorization]);
 
 /**
  * @generated from message ztunnel.waypoint.Policy
@@ -29,6 +31,30 @@ export type Policy = Message<"ztunnel.waypoint.Policy"> & {
    * @generated from field: string namespace = 2;
    */
   namespace: string;
+
+  /**
+   * What it is bound to; it bears on requests to any of them.
+   *
+   * @generated from field: repeated ztunnel.waypoint.PolicyTarget targets = 3;
+   */
+  targets: PolicyTarget[];
+
+  /**
+   * @generated from field: istio.security.Action action = 4;
+   */
+  action: Action;
+
+  /**
+   * Evaluated and reported, never enforced.
+   *
+   * @generated from field: bool dry_run = 5;
+   */
+  dryRun: boolean;
+
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyRule rules = 6;
+   */
+  rules: PolicyRule[];
 };
 
 /**
@@ -37,4 +63,251 @@ export type Policy = Message<"ztunnel.waypoint.Policy"> & {
  */
 export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
   messageDesc(file_ztunnel_waypoint_policy, 0);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyTarget
+ */
+export type PolicyTarget = Message<"ztunnel.waypoint.PolicyTarget"> & {
+  /**
+   * @generated from oneof ztunnel.waypoint.PolicyTarget.target
+   */
+  target: {
+    /**
+     * "namespace/hostname"
+     *
+     * @generated from field: string service = 1;
+     */
+    value: string;
+    case: "service";
+  } | {
+    /**
+     * @generated from field: ztunnel.waypoint.PolicyGateway gateway = 2;
+     */
+    value: PolicyGateway;
+    case: "gateway";
+  } | {
+    /**
+     * @generated from field: string gateway_class = 3;
+     */
+    value: string;
+    case: "gatewayClass";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyTarget.
+ * Use `create(PolicyTargetSchema)` to create a new message.
+ */
+export const PolicyTargetSchema: GenMessage<PolicyTarget> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 1);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyGateway
+ */
+export type PolicyGateway = Message<"ztunnel.waypoint.PolicyGateway"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyGateway.
+ * Use `create(PolicyGatewaySchema)` to create a new message.
+ */
+export const PolicyGatewaySchema: GenMessage<PolicyGateway> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 2);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyRule
+ */
+export type PolicyRule = Message<"ztunnel.waypoint.PolicyRule"> & {
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyClause clauses = 1;
+   */
+  clauses: PolicyClause[];
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyRule.
+ * Use `create(PolicyRuleSchema)` to create a new message.
+ */
+export const PolicyRuleSchema: GenMessage<PolicyRule> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 3);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyClause
+ */
+export type PolicyClause = Message<"ztunnel.waypoint.PolicyClause"> & {
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyMatch matches = 1;
+   */
+  matches: PolicyMatch[];
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyClause.
+ * Use `create(PolicyClauseSchema)` to create a new message.
+ */
+export const PolicyClauseSchema: GenMessage<PolicyClause> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 4);
+
+/**
+ * Every kind of field that is present must agree: one of the positive values
+ * (if any are listed) and none of the negative ones.
+ *
+ * @generated from message ztunnel.waypoint.PolicyMatch
+ */
+export type PolicyMatch = Message<"ztunnel.waypoint.PolicyMatch"> & {
+  /**
+   * What node proxies judge by, too.
+   *
+   * @generated from field: istio.security.Match connection = 1;
+   */
+  connection?: Match | undefined;
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch trust_domains = 2;
+   */
+  trustDomains: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_trust_domains = 3;
+   */
+  notTrustDomains: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.Address remote_ips = 4;
+   */
+  remoteIps: Address[];
+
+  /**
+   * @generated from field: repeated istio.security.Address not_remote_ips = 5;
+   */
+  notRemoteIps: Address[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch server_names = 6;
+   */
+  serverNames: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_server_names = 7;
+   */
+  notServerNames: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch hosts = 8;
+   */
+  hosts: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_hosts = 9;
+   */
+  notHosts: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch methods = 10;
+   */
+  methods: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_methods = 11;
+   */
+  notMethods: StringMatch[];
+
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyPathMatch paths = 12;
+   */
+  paths: PolicyPathMatch[];
+
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyPathMatch not_paths = 13;
+   */
+  notPaths: PolicyPathMatch[];
+
+  /**
+   * @generated from field: repeated ztunnel.waypoint.PolicyHeaderMatch headers = 14;
+   */
+  headers: PolicyHeaderMatch[];
+
+  /**
+   * Names of fields that nobody here can judge by, such as those of a JWT.
+   *
+   * @generated from field: repeated string unsupported = 15;
+   */
+  unsupported: string[];
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyMatch.
+ * Use `create(PolicyMatchSchema)` to create a new message.
+ */
+export const PolicyMatchSchema: GenMessage<PolicyMatch> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 5);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyPathMatch
+ */
+export type PolicyPathMatch = Message<"ztunnel.waypoint.PolicyPathMatch"> & {
+  /**
+   * @generated from oneof ztunnel.waypoint.PolicyPathMatch.match
+   */
+  match: {
+    /**
+     * @generated from field: istio.security.StringMatch text = 1;
+     */
+    value: StringMatch;
+    case: "text";
+  } | {
+    /**
+     * With the operators {*} (one segment) and {**} (the rest).
+     *
+     * @generated from field: string template = 2;
+     */
+    value: string;
+    case: "template";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyPathMatch.
+ * Use `create(PolicyPathMatchSchema)` to create a new message.
+ */
+export const PolicyPathMatchSchema: GenMessage<PolicyPathMatch> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 6);
+
+/**
+ * @generated from message ztunnel.waypoint.PolicyHeaderMatch
+ */
+export type PolicyHeaderMatch = Message<"ztunnel.waypoint.PolicyHeaderMatch"> & {
+  /**
+   * In lower case.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch values = 2;
+   */
+  values: StringMatch[];
+
+  /**
+   * @generated from field: repeated istio.security.StringMatch not_values = 3;
+   */
+  notValues: StringMatch[];
+};
+
+/**
+ * Describes the message ztunnel.waypoint.PolicyHeaderMatch.
+ * Use `create(PolicyHeaderMatchSchema)` to create a new message.
+ */
+export const PolicyHeaderMatchSchema: GenMessage<PolicyHeaderMatch> = /*@__PURE__*/
+  messageDesc(file_ztunnel_waypoint_policy, 7);
 
