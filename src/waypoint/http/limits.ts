@@ -1,0 +1,32 @@
+/** What a client may make us hold or wait for. All of it is optional. */
+export interface HttpLimits {
+  /** Request line and header fields of HTTP/1 together, or the header list of HTTP/2. Default 60 KiB. */
+  readonly maxHeaderBytes?: number | undefined
+  /** Header fields of one message. Default 100. */
+  readonly maxHeaders?: number | undefined
+  /** Length of the request target. Default 16 KiB. */
+  readonly maxTargetBytes?: number | undefined
+  /** Length of a request's body. Default: none, bodies are streamed and never held. */
+  readonly maxBodyBytes?: number | undefined
+  /** For a request's head, from its first byte to its last, milliseconds. Default 10 s. */
+  readonly headersTimeoutMs?: number | undefined
+  /** Without a request, milliseconds; then the connection is closed. Default 1 h. */
+  readonly idleTimeoutMs?: number | undefined
+  /** Requests on one connection of HTTP/1, then it is closed. Default: none. */
+  readonly maxRequestsPerConnection?: number | undefined
+  /** Streams that an HTTP/2 client may have open. Default 100. */
+  readonly maxConcurrentStreams?: number | undefined
+}
+
+/** Envoy's `max_request_headers_kb`. */
+export const MAX_HEADER_BYTES = 60 * 1024
+/** Unit fields. Envoy's `max_headers_count`. */
+export const MAX_HEADERS = 100
+/** Twice what RFC 9110 section 4.1 asks everybody to support. */
+export const MAX_TARGET_BYTES = 16 * 1024
+/** A head is one packet or a few; who takes longer holds a connection for nothing. */
+export const HEADERS_TIMEOUT_MS = 10_000
+/** Envoy's `idle_timeout` of a connection. */
+export const IDLE_TIMEOUT_MS = 3_600_000
+/** As Istio's waypoints announce. */
+export const MAX_CONCURRENT_STREAMS = 100
