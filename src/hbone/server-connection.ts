@@ -30,7 +30,7 @@ export interface ServerConnectionDump extends ConnectionEnds {
 
 /**
  * How long a drain waits for the PONG that proves that the peer has seen the
- * first GOAWAY, milliseconds; a round trip, and the peer's queue.
+ * first GOAWAY, milliseconds; two round trips, and the peer's queue.
  */
 const DRAIN_PING_TIMEOUT_MS = 1000
 
@@ -108,7 +108,10 @@ export class ServerConnection {
       const timer = setTimeout(last, DRAIN_PING_TIMEOUT_MS)
       timer.unref()
       session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID)
-      session.ping(last)
+      // nghttp2 sends a PING before a GOAWAY that was there first; the second one comes after it for certain.
+      session.ping(() => {
+        if (session.destroyed || !session.ping(last)) last()
+      })
     })
   }
 }
