@@ -45,3 +45,10 @@ export type * from './route.ts'
 export { HBONE_PORT, withResolvedAddress } from './routes.ts'
 export { bestService } from './service-index.ts'
 export type * from './verdict.ts'
+export { type ForwardInput, resolveForward, resolvePodForward } from './waypoint-forward.ts'
+export {
+  type ResolveWaypointTargetInput,
+  resolveWaypointTarget,
+  servesService,
+  type WaypointTarget,
+} from './waypoint-target.ts'
