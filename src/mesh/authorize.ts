@@ -5,11 +5,11 @@ import {
   type PolicySubject,
   policySubject,
 } from './compiled-policy.ts'
+import { decide, NO_ALLOW_POLICIES } from './decide.ts'
 import type { AuthorizationPolicy } from './model.ts'
-import { policyName } from './names.ts'
 import { inOrder } from './policy-order.ts'
 import { explainPolicy } from './policy-tree.ts'
-import type { DryRunResult, PolicyContext, PolicyResult, UnmatchedPolicies, Verdict } from './verdict.ts'
+import type { PolicyContext, PolicyResult, Verdict } from './verdict.ts'
 
 /**
  * Judges a connection by the policies that bear on its destination: dry-run
@@ -23,38 +23,9 @@ export function authorize(policies: readonly AuthorizationPolicy[], context: Pol
     return inOrder(policies).map((policy) => explainPolicy(CompiledPolicy.of(policy), subject))
   }
   if (policies.length === 0) return { ...NO_ALLOW_POLICIES, tree }
-  return { ...decide(inOrder(policies), policySubject(context)), tree }
-}
-
-type Decision = Omit<Verdict, 'tree'>
-
-/** Names in `unmatched`: what a log line can hold. */
-const UNMATCHED_NAMED = 5
-
-const NO_ALLOW_POLICIES: Decision = {
-  allowed: true,
-  reason: 'no-allow-policies',
-  policy: undefined,
-  rule: undefined,
-  message: 'no allow policies, allow',
-}
-
-/** `policies` in the order of evaluation. */
-function decide(policies: readonly AuthorizationPolicy[], subject: PolicySubject): Decision {
-  const dryRun: DryRunResult[] = []
-  let anyAllow = false
-  for (const policy of policies) {
-    const rule = matchingRule(CompiledPolicy.of(policy), subject)
-    const matched = rule !== undefined
-    if (policy.dryRun) {
-      dryRun.push({ policy: policyName(policy), action: policy.action, matched })
-    } else if (matched) {
-      return { ...decidedBy(policy, rule), ...reported(dryRun) }
-    } else if (policy.action === 'ALLOW') {
-      anyAllow = true
-    }
-  }
-  return { ...(anyAllow ? noneAllowed(policies) : NO_ALLOW_POLICIES), ...reported(dryRun) }
+  const subject = policySubject(context)
+  const decision = decide(inOrder(policies), (policy) => matchingRule(CompiledPolicy.of(policy), subject))
+  return { ...decision, tree }
 }
 
 /**
@@ -87,49 +58,4 @@ function matchHolds(match: CompiledMatch, subject: PolicySubject): boolean {
   if (match.length === 0) return false
   for (const field of match) if (!fieldHolds(field, subject)) return false
   return true
-}
-
-function decidedBy(policy: AuthorizationPolicy, rule: number): Decision {
-  const name = policyName(policy)
-  const decided = { policy: name, rule }
-  return policy.action === 'DENY'
-    ? {
-        ...decided,
-        allowed: false,
-        reason: 'explicitly-denied',
-        message: `explicitly denied by: ${name}`,
-      }
-    : {
-        ...decided,
-        allowed: true,
-        reason: 'explicitly-allowed',
-        message: `explicitly allowed by: ${name}`,
-      }
-}
-
-function noneAllowed(policies: readonly AuthorizationPolicy[]): Decision {
-  return {
-    allowed: false,
-    reason: 'allow-policies-but-none-matched',
-    policy: undefined,
-    rule: undefined,
-    message: 'allow policies exist, but none allowed',
-    unmatched: unmatchedOf(policies),
-  }
-}
-
-/** Bounded: a denied connection must not cost in proportion to all policies' names. */
-function unmatchedOf(policies: readonly AuthorizationPolicy[]): UnmatchedPolicies {
-  const names: string[] = []
-  let total = 0
-  for (const policy of policies) {
-    if (policy.dryRun || policy.action !== 'ALLOW') continue
-    total++
-    if (names.length < UNMATCHED_NAMED) names.push(policyName(policy))
-  }
-  return { names, total }
-}
-
-function reported(dryRun: readonly DryRunResult[]): Pick<Decision, 'dryRun'> {
-  return dryRun.length === 0 ? {} : { dryRun }
 }

@@ -1,5 +1,6 @@
-import { type AddressWords, type Cidr, cidrContains, parseAddress, parseCidr } from './addresses.ts'
+import { type AddressWords, type Cidr, parseAddress } from './addresses.ts'
 import { identityPrincipal } from './identity.ts'
+import { blocks, hitsAddress, hitsText } from './match-values.ts'
 import type { AuthorizationPolicy, PolicyMatch, ServiceAccountMatch, StringMatch } from './model.ts'
 import type { PolicyContext } from './verdict.ts'
 
@@ -86,50 +87,8 @@ export function fieldHolds(field: MatchField, subject: PolicySubject): boolean {
   return fieldHits(field, subject) !== field.negative
 }
 
-function fieldHits(field: MatchField, subject: PolicySubject): boolean {
-  switch (field.kind) {
-    case 'namespace':
-      return hitsText(field.values, subject.namespace)
-    case 'principal':
-      return subject.principal !== undefined && hitsText(field.values, subject.principal)
-    case 'serviceAccount':
-      return field.values.some(
-        (value) => value.serviceAccount === subject.serviceAccount && value.namespace === subject.namespace,
-      )
-    case 'sourceIp':
-      return hitsAddress(field.values, subject.source)
-    case 'destinationIp':
-      return hitsAddress(field.values, subject.destination)
-    case 'destinationPort':
-      return field.values.includes(subject.context.destinationPort)
-  }
-}
-
-function hitsText(values: readonly StringMatch[], text: string): boolean {
-  for (const match of values) if (matchesText(match, text)) return true
-  return false
-}
-
-function matchesText(match: StringMatch, text: string): boolean {
-  switch (match.kind) {
-    case 'exact':
-      return text === match.value
-    case 'prefix':
-      return text.startsWith(match.value)
-    case 'suffix':
-      return text.endsWith(match.value)
-    case 'presence':
-      return text !== ''
-  }
-}
-
-function hitsAddress(values: readonly Cidr[], address: AddressWords | undefined): boolean {
-  if (address === undefined) return false
-  for (const cidr of values) if (cidrContains(cidr, address)) return true
-  return false
-}
-
-function compileMatch(match: PolicyMatch): CompiledMatch {
+/** The lists of a match that are not empty. */
+export function compileMatch(match: PolicyMatch): CompiledMatch {
   const fields: MatchField[] = [
     { kind: 'namespace', name: 'namespaces', negative: false, values: match.namespaces },
     { kind: 'namespace', name: 'notNamespaces', negative: true, values: match.notNamespaces },
@@ -157,7 +116,21 @@ function compileMatch(match: PolicyMatch): CompiledMatch {
   return fields.filter(({ values }) => values.length > 0)
 }
 
-/** Text that is no block is dropped, as Istio does; the match may be left empty by it and then never matches (wire/ztunnel 8.7, 8.8). */
-function blocks(texts: readonly string[]): readonly Cidr[] {
-  return texts.map(parseCidr).filter((cidr) => cidr !== undefined)
+function fieldHits(field: MatchField, subject: PolicySubject): boolean {
+  switch (field.kind) {
+    case 'namespace':
+      return hitsText(field.values, subject.namespace)
+    case 'principal':
+      return subject.principal !== undefined && hitsText(field.values, subject.principal)
+    case 'serviceAccount':
+      return field.values.some(
+        (value) => value.serviceAccount === subject.serviceAccount && value.namespace === subject.namespace,
+      )
+    case 'sourceIp':
+      return hitsAddress(field.values, subject.source)
+    case 'destinationIp':
+      return hitsAddress(field.values, subject.destination)
+    case 'destinationPort':
+      return field.values.includes(subject.context.destinationPort)
+  }
 }

@@ -1,17 +1,19 @@
-import {
-  type CompiledMatch,
-  type CompiledPolicy,
-  fieldHolds,
-  type MatchField,
-  type PolicySubject,
-} from './compiled-policy.ts'
+import { type CompiledPolicy, fieldHolds, type MatchField, type PolicySubject } from './compiled-policy.ts'
+import type { Judged } from './decide.ts'
 import type { StringMatch } from './model.ts'
 import { policyName } from './names.ts'
 import type { FieldResult, MatchResult, PolicyResult, RuleResult } from './verdict.ts'
 
 /** How a policy judges a connection, down to every list of every match: nothing is skipped once the outcome is clear. */
 export function explainPolicy(policy: CompiledPolicy, subject: PolicySubject): PolicyResult {
-  const rules = policy.compiled.map((clauses) => explainRule(clauses, subject))
+  const rules = policy.compiled.map((clauses) =>
+    explainRule(clauses, (field: MatchField) => explainField(field, subject)),
+  )
+  return policyResult(policy, rules)
+}
+
+/** A policy matches when one of its rules does. */
+export function policyResult(policy: Judged, rules: readonly RuleResult[]): PolicyResult {
   return {
     policy: policyName(policy),
     action: policy.action,
@@ -21,27 +23,32 @@ export function explainPolicy(policy: CompiledPolicy, subject: PolicySubject): P
   }
 }
 
-function explainRule(clauses: readonly (readonly CompiledMatch[])[], subject: PolicySubject): RuleResult {
+/** A rule's clauses, each of matches, each of fields. */
+export function explainRule<F>(
+  clauses: readonly (readonly (readonly F[])[])[],
+  explain: (field: F) => FieldResult,
+): RuleResult {
   const results = clauses.map((clause) => {
-    const matches = clause.map((match) => explainMatch(match, subject))
+    const matches = clause.map((match) => explainMatch(match, explain))
     return { matched: matches.length === 0 || matches.some(({ matched }) => matched), matches }
   })
   return { matched: results.every(({ matched }) => matched), clauses: results }
 }
 
-function explainMatch(match: CompiledMatch, subject: PolicySubject): MatchResult {
-  const fields = match.map((field) => explainField(field, subject))
-  const empty = fields.length === 0
-  return { matched: !empty && fields.every(({ matched }) => matched), empty, fields }
-}
-
-function explainField(field: MatchField, subject: PolicySubject): FieldResult {
+/** One list of a match, and what the connection has in its place. */
+export function explainField(field: MatchField, subject: PolicySubject): FieldResult {
   return {
     field: field.name,
     matched: fieldHolds(field, subject),
     actual: actualOf(field, subject),
     expected: expectedOf(field),
   }
+}
+
+function explainMatch<F>(match: readonly F[], explain: (field: F) => FieldResult): MatchResult {
+  const fields = match.map(explain)
+  const empty = fields.length === 0
+  return { matched: !empty && fields.every(({ matched }) => matched), empty, fields }
 }
 
 function actualOf(
@@ -80,7 +87,7 @@ function expectedOf(field: MatchField): readonly string[] {
 }
 
 /** As an AuthorizationPolicy writes it: `x`, `x*`, `*x`, `*`. */
-function stringMatchText(match: StringMatch): string {
+export function stringMatchText(match: StringMatch): string {
   switch (match.kind) {
     case 'exact':
       return match.value
