@@ -55,6 +55,9 @@ export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
 
+/** A copy of a descriptor, closed on exec; the lowest number from the argument on. */
+export const F_DUPFD_CLOEXEC = 1030
+
 export const CLONE_NEWNET = 0x40000000
 /** ioctl that tells the kind of a namespace descriptor. */
 export const NS_GET_NSTYPE = 0xb703

@@ -1,3 +1,4 @@
+export { closeDescriptor, duplicateDescriptor } from './descriptor.ts'
 export type { LinuxErrorCode, LinuxErrorDetails } from './errors.ts'
 export { LinuxError } from './errors.ts'
 export { type Ipv6Support, ipv6Support } from './ipv6.ts'
@@ -16,12 +17,14 @@ export type { TcpFlags, TcpSegment } from './tcp-segment.ts'
 export { parseTcpSegment } from './tcp-segment.ts'
 export type {
   KeepAliveOptions,
+  ListeningTcpGroup,
   ListeningTcpSocket,
   ListenTcpOptions,
   OpenTcpSocketOptions,
 } from './tcp-socket.ts'
 export {
   listenTcp,
+  listenTcpGroup,
   openTcpSocket,
   originalDestination,
   setKeepAlive,

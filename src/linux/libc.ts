@@ -20,6 +20,7 @@ type Bytes = Uint8Array
 export interface LibC {
   readonly open: (path: string, flags: Int) => Int
   readonly close: (fd: Int) => Int
+  readonly fcntl: (fd: Int, command: Int, argument: Int) => Int
   readonly abort: () => void
   readonly setns: (fd: Int, type: Int) => Int
   readonly ioctl: (fd: Int, request: number) => Int
@@ -116,9 +117,12 @@ function refuseEverything(): LibC {
 
 function bindLibC(): LibC {
   const library = koffi.load(null)
+  const fcntl = library.func('int fcntl(int fd, int cmd, ...)')
   return {
     open: library.func('int open(const char *path, int flags)'),
     close: library.func('int close(int fd)'),
+    // Variadic in C: declared so, for some ABIs pass such arguments in another way.
+    fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument),
     abort: library.func('void abort()'),
     setns: library.func('int setns(int fd, int nstype)'),
     // Variadic in C; the third argument is not used by the one request we make, so two are enough on every ABI.

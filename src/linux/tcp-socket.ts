@@ -27,7 +27,7 @@ import {
 } from './constants.ts'
 import { systemCallError } from './errors.ts'
 import { check, closeQuietly, lastErrno, libc, requireIntOption, setIntOption } from './libc.ts'
-import { preferNewestListener } from './reuse-port.ts'
+import { countListeners, preferNewestListeners } from './reuse-port.ts'
 import { addressFamily, decodeInetAddress, type Endpoint, encodeInetAddress } from './sockaddr.ts'
 
 /** How to listen; see {@link listenTcp}. */
@@ -42,6 +42,8 @@ export interface ListenTcpOptions {
   readonly transparent?: 'required' | 'auto' | 'never'
   /** `SO_REUSEPORT`, for hand-over to a new process, which gets all new connections; else `SO_REUSEADDR`. Default false. */
   readonly reusePort?: boolean
+  /** Sockets to open, for one thread each; more than one only with `reusePort` and a port of its own. Default 1. */
+  readonly count?: number
   /** Pending connections; default 1024 (the kernel caps it at `net.core.somaxconn`). */
   readonly backlog?: number
 }
@@ -50,6 +52,12 @@ export interface ListenTcpOptions {
 export interface ListeningTcpSocket {
   readonly fd: number
   /** Whether `IP_TRANSPARENT` could be set. */
+  readonly transparent: boolean
+}
+
+/** Sockets that listen on one port, at least one. */
+export interface ListeningTcpGroup {
+  readonly fds: readonly [number, ...number[]]
   readonly transparent: boolean
 }
 
@@ -82,8 +90,30 @@ const MAX_KEEPALIVE_PROBES = 127
  * Opens a TCP listener in the thread's current network namespace, so call it inside `NetworkNamespace.run`. The
  * descriptor is non-blocking and close-on-exec. Throws LinuxError `system-call`, with nothing left open.
  */
-export function listenTcp(options: ListenTcpOptions): ListeningTcpSocket {
+export function listenTcp(options: Omit<ListenTcpOptions, 'count'>): ListeningTcpSocket {
+  const { fds, transparent } = listenTcpGroup(options)
+  return { fd: fds[0], transparent }
+}
+
+/** As {@link listenTcp}, with `count` sockets that share the port: new connections are spread over them. */
+export function listenTcpGroup(options: ListenTcpOptions): ListeningTcpGroup {
+  const { port, reusePort = false, count = 1 } = options
   const family = addressFamily(options.address)
+  // Nothing can be known of a port that the kernel is to choose, except that it is nobody's.
+  const older = reusePort && port !== 0 ? (countListeners(family, port) ?? 1) : 0
+  const first = listenOne(options, family)
+  const fds: [number, ...number[]] = [first.fd]
+  try {
+    while (reusePort && port !== 0 && fds.length < count) fds.push(listenOne(options, family).fd)
+    if (reusePort) preferNewestListeners(first.fd, { older, own: fds.length })
+    return { fds, transparent: first.transparent }
+  } catch (error) {
+    for (const fd of fds) closeQuietly(fd)
+    throw error
+  }
+}
+
+function listenOne(options: ListenTcpOptions, family: 4 | 6): ListeningTcpSocket {
   const where = `${options.address} port ${options.port}`
   const fd = newTcpSocket(family)
   return closeOnThrow(fd, () => {
@@ -95,7 +125,6 @@ export function listenTcp(options: ListenTcpOptions): ListeningTcpSocket {
     const address = encodeInetAddress(options)
     check(libc.bind(fd, address, address.length), 'bind', where)
     check(libc.listen(fd, options.backlog ?? DEFAULT_BACKLOG), 'listen', where)
-    if (options.reusePort) preferNewestListener(fd)
     return { fd, transparent }
   })
 }

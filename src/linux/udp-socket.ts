@@ -9,7 +9,7 @@ import {
   SOL_SOCKET,
 } from './constants.ts'
 import { check, closeQuietly, libc, requireIntOption } from './libc.ts'
-import { preferNewestListener } from './reuse-port.ts'
+import { preferNewestListeners } from './reuse-port.ts'
 import { addressFamily, encodeInetAddress } from './sockaddr.ts'
 
 /** How to make a UDP socket; see {@link bindUdp}. */
@@ -39,7 +39,7 @@ export function bindUdp(options: BindUdpOptions): number {
     if (mark !== undefined) requireIntOption(fd, SOL_SOCKET, SO_MARK, mark, `SO_MARK of ${where}`)
     const bytes = encodeInetAddress({ address, port })
     check(libc.bind(fd, bytes, bytes.length), 'bind', where)
-    if (reusePort) preferNewestListener(fd)
+    if (reusePort) preferNewestListeners(fd, { older: 1, own: 1 })
     return fd
   } catch (error) {
     closeQuietly(fd)
