@@ -18,6 +18,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['mesh'],
   sidecar: ['mesh'],
   ztunnel: ['linux', 'mesh', 'identity', 'hbone', 'zds', 'xds', 'telemetry'],
+  // The same seat in another place: what is the process's own is the node proxy's.
+  waypoint: ['linux', 'mesh', 'identity', 'hbone', 'xds', 'telemetry', 'ztunnel'],
   conformance: ['identity'],
   agent: ['linux', 'zds', 'xds', 'telemetry'],
   'config-server': ['mesh', 'identity', 'xds', 'telemetry'],
@@ -47,6 +49,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'config-server',
     'sidecar',
     'conformance',
+    'waypoint',
     'lab',
   ],
   '.': ['cli'],

@@ -34,7 +34,7 @@ export interface HboneRequest {
    */
   accept(headers?: Readonly<Record<string, string>>): Duplex
   /** Answers with a status and no body. Does nothing when the peer has given up. */
-  refuse(status: number): void
+  refuse(status: number, headers?: Readonly<Record<string, string>>): void
 }
 
 /** Makes a request of a stream, or answers it with 400 and throws `HboneError` `bad-method` or `bad-authority`. */
@@ -71,7 +71,7 @@ export function receiveRequest(
       answer(stream, constants.HTTP_STATUS_OK, responseHeaders, false)
       return stream
     },
-    refuse: (status) => answer(stream, status, {}, true),
+    refuse: (status, responseHeaders = {}) => answer(stream, status, responseHeaders, true),
   }
 }
 

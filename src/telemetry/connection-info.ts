@@ -49,6 +49,8 @@ export interface ByteCounts {
 /** All that is recorded of one connection. */
 export interface ConnectionInfo {
   readonly direction: Direction
+  /** Of a proxy that is neither end's own; absent, the direction tells. */
+  readonly reporter?: 'waypoint' | undefined
   readonly source: ConnectionEnd
   readonly destination: ConnectionEnd & {
     /** The CONNECT's `:authority`. */

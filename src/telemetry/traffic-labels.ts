@@ -94,6 +94,7 @@ const OTHER_NAMES: EndNames = {
 const NO_NAMES: BaggageNames = {}
 
 function reporter(info: ConnectionInfo): string {
+  if (info.reporter !== undefined) return info.reporter
   return info.direction === 'outbound' ? 'source' : 'destination'
 }
 

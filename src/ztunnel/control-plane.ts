@@ -5,10 +5,10 @@ import {
   ADDRESS_TYPE,
   AddressHandler,
   AdsClient,
-  AUTHORIZATION_TYPE,
   AuthorizationHandler,
   LocalMesh,
   MAX_MESSAGE_BYTES,
+  type ResourceHandler,
 } from '../xds/index.ts'
 import type { Config, ControlPlaneConfig } from './config/config.ts'
 import { errorText } from './errors.ts'
@@ -27,6 +27,7 @@ export interface ControlPlane {
 
 /**
  * Certificates from the CA, and the mesh into `mesh`: from the xDS server, from a local file, or from both.
+ * `types` is what is asked of the xDS server; by default workloads, services and L4 policies.
  *
  * @throws XdsError `local-state`.
  */
@@ -35,6 +36,7 @@ export function connectControlPlane(
   mesh: MeshStore,
   logger: Logger,
   metrics: XdsMetrics,
+  types: readonly ResourceHandler[] = meshTypes(config, mesh),
 ): ControlPlane {
   const caLog = fieldsFirst(logger.scope('identity'))
   const ca = new CaClient({
@@ -47,7 +49,7 @@ export function connectControlPlane(
   })
   const svids = new SvidManager({ fetch: (id, signal) => ca.fetch(id, signal), log: caLog })
   const local = followLocalMesh(config, mesh, logger)
-  const ads = config.xds === undefined ? undefined : connectXds(config, config.xds, mesh, logger, metrics)
+  const ads = config.xds === undefined ? undefined : connectXds(config, config.xds, types, logger, metrics)
   return {
     svids,
     synced: ads === undefined ? Promise.resolve() : ads.synced,
@@ -72,7 +74,7 @@ function followLocalMesh(config: Config, mesh: MeshStore, logger: Logger): Local
 function connectXds(
   config: Config,
   xds: ControlPlaneConfig,
-  mesh: MeshStore,
+  types: readonly ResourceHandler[],
   logger: Logger,
   metrics: XdsMetrics,
 ): { start(): void; synced: Promise<unknown>; demand: Demand | undefined; stop(): Promise<void> } {
@@ -83,19 +85,24 @@ function connectXds(
     credentials: credentials(config, xds),
     // A copy: protobuf's JSON type is mutable, the configuration is frozen.
     node: { id: config.xdsNode.id, metadata: JSON.parse(JSON.stringify(config.xdsNode.metadata)) },
-    types: [new AddressHandler(mesh, { onDemand: config.xdsOnDemand }), new AuthorizationHandler(mesh)],
+    types,
     log,
     metrics,
   })
   return {
     start: () => client.start(),
     demand: config.xdsOnDemand ? demandOf(client, log) : undefined,
-    synced: Promise.all([client.synced(ADDRESS_TYPE), client.synced(AUTHORIZATION_TYPE)]),
+    synced: Promise.all(types.map(({ typeUrl }) => client.synced(typeUrl))),
     async stop() {
       await client.stop()
       transport.close()
     },
   }
+}
+
+/** What a node proxy asks for. */
+function meshTypes(config: Config, mesh: MeshStore): readonly ResourceHandler[] {
+  return [new AddressHandler(mesh, { onDemand: config.xdsOnDemand }), new AuthorizationHandler(mesh)]
 }
 
 /** A failure is no more than not knowing: the decision is made on what is there. */
