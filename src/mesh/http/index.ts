@@ -1,3 +1,16 @@
+export { chooseBackend, describeBackend } from './choose-backend.ts'
+export {
+  type FilteredRequest,
+  type FilterInput,
+  filterRequest,
+  filterResponse,
+  type MirroredRequest,
+} from './filters.ts'
+export { applyHeaderModifier, isFramingHeader } from './header-modifier.ts'
+export { type HttpRoutes, type MatchOptions, type RouteMatch, RouteMatcher } from './match-route.ts'
+export { compilePattern, MAX_PATTERN_INSTRUCTIONS, type Pattern } from './pattern.ts'
+export { type ConnectionPlan, planConnection, type TcpRoutes } from './plan-connection.ts'
+export { type PlanInput, planRequest, type RequestPlan } from './plan-request.ts'
 export {
   type HttpHeaders,
   type HttpRequestHead,

@@ -117,9 +117,6 @@ export class RouteTable {
 /** More questions than a Service has ports and namespaces that call it: asked by somebody who invents them. Entries. */
 const MAX_ANSWERS = 1_024
 
-/** Most specific first: only one kind holds for a port (GEP-1426, Route types). */
-const KINDS = ['GRPCRoute', 'HTTPRoute', 'TCPRoute'] as const
-
 /** The routes of one parent. */
 class AttachedRoutes {
   readonly #parent: string
@@ -168,17 +165,16 @@ class AttachedRoutes {
   }
 }
 
+/** Only one kind holds for a port, the most specific (GEP-1426, Route types). */
 function mostSpecific(routes: readonly Route[], via: RouteVia): ApplicableRoutes | undefined {
-  for (const kind of KINDS) {
-    if (kind === 'TCPRoute') {
-      const found = routes.filter((route) => route.kind === kind)
-      if (found.length > 0) return Object.freeze({ kind, routes: Object.freeze(found), via })
-    } else {
-      const found = routes.filter((route) => route.kind === kind)
-      if (found.length > 0) return Object.freeze({ kind, routes: Object.freeze(found), via })
-    }
+  const ofHttp = routes.filter((route) => route.kind !== 'TCPRoute')
+  for (const kind of ['GRPCRoute', 'HTTPRoute'] as const) {
+    const found = ofHttp.filter((route) => route.kind === kind)
+    if (found.length > 0) return Object.freeze({ kind, routes: Object.freeze(found), via })
   }
-  return undefined
+  const ofTcp = routes.filter((route) => route.kind === 'TCPRoute')
+  if (ofTcp.length === 0) return undefined
+  return Object.freeze({ kind: 'TCPRoute', routes: Object.freeze(ofTcp), via })
 }
 
 function covers(parent: Route['parents'][number], key: string, port: number): boolean {
