@@ -11,6 +11,7 @@ import { startStatsServer } from './admin/stats-server.ts'
 import { dumpWorkloads } from './admin/workload-state.ts'
 import { type Config, describeConfig } from './config/config.ts'
 import { type ControlPlane, connectControlPlane } from './control-plane.ts'
+import { type DataPath, localDataPath } from './data-path.ts'
 import { type DnsDependencies, watchResolvConf } from './dns/index.ts'
 import { Drain, type DrainMode } from './drain.ts'
 import { errorText } from './errors.ts'
@@ -63,14 +64,25 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
   const readiness = new Readiness({ log: logger.scope('readiness') })
   const stateReady = readiness.register('state manager')
   const shared = sharedDependencies(config, logger, metrics, telemetry, mesh, control)
-  const workloads = createWorkloads(config, logger, metrics, shared, readiness)
+  const dataPath = localDataPath(config, shared)
+  const workloads = createWorkloads(
+    config,
+    logger,
+    metrics,
+    { dataPath, mesh, svids: control.svids },
+    readiness,
+  )
   const drain = new Drain({ log: logger.scope('drain') })
 
   const stopped = Promise.withResolvers<void>()
   const shutdown = async (mode: DrainMode = 'graceful'): Promise<void> => {
     if (drain.signal.aborted) return drain.start(mode, config.drainDeadlineMs)
-    await stop({ config, drain, mode, workloads, telemetry, control, servers })
+    await stop({ config, drain, mode, workloads, dataPath, control, servers })
     stopped.resolve()
+  }
+  const exposition = async (): Promise<string> => {
+    await dataPath.collect()
+    return metrics.exposition()
   }
   const common = { ipv6Enabled: config.ipv6Enabled }
   const sources = {
@@ -78,7 +90,7 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
     config: () => describeConfig(config),
     mesh,
     workloadState: () => dumpWorkloads(workloads.dump()),
-    connections: () => telemetry.connections(),
+    connections: () => dataPath.connections(),
     explain: (source: string, destination: string) => explain({ ...config, ...shared }, source, destination),
     version,
   }
@@ -91,7 +103,13 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
         port: config.ports.admin,
         ...common,
       }),
-    () => startStatsServer({ metrics, port: config.ports.stats, log: logger.scope('stats'), ...common }),
+    () =>
+      startStatsServer({
+        metrics: { exposition },
+        port: config.ports.stats,
+        log: logger.scope('stats'),
+        ...common,
+      }),
     () =>
       startReadinessServer({
         readiness,
@@ -156,16 +174,16 @@ function createWorkloads(
   config: Config,
   logger: Logger,
   metrics: Metrics,
-  shared: SharedDependencies,
+  parts: { dataPath: DataPath; mesh: MeshStore; svids: ControlPlane['svids'] },
   readiness: Readiness,
 ): Workloads {
   const { proxyWorkload } = config
   if (proxyWorkload !== undefined) {
-    return dedicatedWorkload({ config, shared, ready: readiness.register('proxy') }, proxyWorkload)
+    return dedicatedWorkload({ ...parts, ready: readiness.register('proxy') }, proxyWorkload)
   }
   const ready = readiness.register('workload proxy manager')
-  const pods = nodePods({ config, shared, logger, metrics: metrics.workloadManager, ready })
-  return withOwnWorkload(config, shared, pods)
+  const pods = nodePods({ config, ...parts, logger, metrics: metrics.workloadManager, ready })
+  return withOwnWorkload(config, parts.dataPath, pods)
 }
 
 /** Traffic is taken once the mesh is known: before that, every route would be a guess. */
@@ -200,7 +218,7 @@ interface Running {
   readonly drain: Drain
   readonly mode: DrainMode
   readonly workloads: Workloads
-  readonly telemetry: ConnectionTelemetry
+  readonly dataPath: DataPath
   readonly control: ControlPlane
   readonly servers: readonly BoundHttpServer[]
 }
@@ -211,7 +229,7 @@ interface Running {
  * more; admin and stats stay to the end: a drain is when one wants to look.
  */
 async function stop(running: Running): Promise<void> {
-  const { config, drain, mode, workloads, telemetry, control, servers } = running
+  const { config, drain, mode, workloads, dataPath, control, servers } = running
   const [admin, stats, readiness] = servers
   const release = drain.hold('workloads')
   workloads.drain().finally(release)
@@ -219,6 +237,6 @@ async function stop(running: Running): Promise<void> {
   const notReady = readiness?.close()
   await drain.start(mode, config.drainDeadlineMs)
   workloads.close()
-  telemetry.closeAll()
+  await dataPath.close()
   await Promise.all([notReady, admin?.close(), stats?.close(), control.close()])
 }

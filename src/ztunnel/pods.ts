@@ -1,14 +1,13 @@
-import type { NetworkNamespace } from '../linux/index.ts'
-import { workloadIdentity } from '../mesh/index.ts'
+import type { SvidManager } from '../identity/index.ts'
+import { type MeshStore, workloadIdentity } from '../mesh/index.ts'
 import type { Logger, WorkloadManagerMetrics } from '../telemetry/index.ts'
 import type { ReadinessTask } from './admin/readiness.ts'
 import type { Config } from './config/config.ts'
+import type { DataPath, ServedProxy } from './data-path.ts'
 import { runAgentSession } from './inpod/agent-session.ts'
 import { PodManager } from './inpod/pod-manager.ts'
 import { requireNamespacePrivileges } from './privileges.ts'
-import { createLocalWorkload, type LocalWorkload, type WorkloadInfo } from './proxy/local-workload.ts'
-import { createSocketFactory } from './proxy/socket-factory.ts'
-import { type SharedDependencies, WorkloadProxy } from './proxy/workload-proxy.ts'
+import type { WorkloadInfo } from './proxy/local-workload.ts'
 
 /** The workloads that a proxy process serves, whichever mode it runs in. */
 export interface Workloads {
@@ -24,23 +23,26 @@ export interface WorkloadDump {
   readonly state: 'Up' | 'Pending'
   readonly info: WorkloadInfo
   readonly error?: string
-  readonly proxy?: WorkloadProxy
+  readonly proxy?: ServedProxy
 }
 
 export interface PodsOptions {
   readonly config: Config
-  readonly shared: SharedDependencies
+  readonly dataPath: DataPath
+  readonly mesh: MeshStore
+  readonly svids: Pick<SvidManager, 'forget'>
   readonly logger: Logger
   readonly metrics: WorkloadManagerMetrics
   readonly ready: ReadinessTask
 }
 
 /** Shared mode: the pods of this node, as the agent names them. Throws ProxyError `configuration` without the privileges. */
-export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions): Workloads {
+export function nodePods({ config, dataPath, mesh, svids, logger, metrics, ready }: PodsOptions): Workloads {
   requireNamespacePrivileges(config.packetMark)
   const log = logger.scope('inpod')
-  const pods = new PodManager<WorkloadProxy>({
-    start: (_uid, info, namespace) => startPod(config, shared, info, namespace),
+  const pods = new PodManager<ServedProxy>({
+    start: (_uid, info, namespace) =>
+      dataPath.serve({ info, namespace, reusePort: config.inpodPortReuse, hboneOnly: false }),
     onReceived: (uid, info) => log.info('pod received, starting proxy', { uid, ...info }),
     onStarted: (uid, info) => {
       metrics.proxyStarted()
@@ -49,8 +51,8 @@ export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions
     onStopped: (uid, info, lastOfIdentity) => {
       metrics.proxyStopped()
       log.info('proxy stopped', { uid, ...info })
-      const workload = shared.mesh.localWorkload(info.name, info.namespace, info.serviceAccount)
-      if (lastOfIdentity && workload !== undefined) shared.svids.forget(workloadIdentity(workload))
+      const workload = mesh.localWorkload(info.name, info.namespace, info.serviceAccount)
+      if (lastOfIdentity && workload !== undefined) svids.forget(workloadIdentity(workload))
     },
     onRetryFailed: (uid, info, error) => log.warn('proxy cannot be started yet', { uid, ...info, error }),
     onChange: ({ active, pending }) => {
@@ -87,16 +89,15 @@ export function nodePods({ config, shared, logger, metrics, ready }: PodsOptions
  * SERVICE_ACCOUNT): HBONE in the proxy's own namespace, so that its metrics are reached by identity like any pod's port
  * (wire/ztunnel 1.5). Throws ProxyError `bind-failed`.
  */
-export function withOwnWorkload(config: Config, shared: SharedDependencies, pods: Workloads): Workloads {
+export function withOwnWorkload(config: Config, dataPath: DataPath, pods: Workloads): Workloads {
   const info = config.ownWorkload
   if (info === undefined) return pods
-  const sockets = createSocketFactory({
+  const own = dataPath.serve({
+    info,
     namespace: undefined,
-    mark: config.packetMark,
     reusePort: config.inpodPortReuse,
-    liveness: shared.settings,
+    hboneOnly: true,
   })
-  const own = WorkloadProxy.createHboneOnly(shared, localWorkload(config, shared, info), sockets)
   return {
     async run(signal) {
       await own.run()
@@ -113,16 +114,10 @@ export function withOwnWorkload(config: Config, shared: SharedDependencies, pods
 
 /** Dedicated mode: one workload, in the namespace that the process runs in. */
 export function dedicatedWorkload(
-  { config, shared, ready }: Omit<PodsOptions, 'metrics' | 'logger'>,
+  { dataPath, ready }: Pick<PodsOptions, 'dataPath' | 'ready'>,
   info: WorkloadInfo,
 ): Workloads {
-  const sockets = createSocketFactory({
-    namespace: undefined,
-    mark: config.packetMark,
-    reusePort: false,
-    liveness: shared.settings,
-  })
-  const proxy = WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
+  const proxy = dataPath.serve({ info, namespace: undefined, reusePort: false, hboneOnly: false })
   return {
     async run() {
       await proxy.run()
@@ -134,29 +129,4 @@ export function dedicatedWorkload(
     drain: () => proxy.drain(),
     close: () => proxy.close(),
   }
-}
-
-function startPod(
-  config: Config,
-  shared: SharedDependencies,
-  info: WorkloadInfo,
-  namespace: NetworkNamespace,
-): WorkloadProxy {
-  const sockets = createSocketFactory({
-    namespace,
-    mark: config.packetMark,
-    reusePort: config.inpodPortReuse,
-    liveness: shared.settings,
-  })
-  return WorkloadProxy.create(shared, localWorkload(config, shared, info), sockets)
-}
-
-/** Asked for by the uid that istiod gives to pods, where it is not sent unasked. */
-function localWorkload(
-  { clusterId }: Config,
-  { mesh, demand }: SharedDependencies,
-  info: WorkloadInfo,
-): LocalWorkload {
-  const uid = `${clusterId}//Pod/${info.namespace}/${info.name}`
-  return createLocalWorkload(mesh, info, () => void demand?.(uid))
 }

@@ -19,7 +19,7 @@ import {
 /** What the admin server shows. Asked anew for each request. */
 export interface AdminSources extends DumpSources {
   /** The connections that are open now; ours. */
-  connections(): unknown
+  connections(): Promise<unknown>
   /** What would be done with a connection; ours. See `explain`. */
   explain(source: string, destination: string): Promise<ExplainAnswer>
 }
@@ -70,8 +70,8 @@ function adminHandler({ sources, logger, shutdown }: AdminServerOptions): HttpHa
   const heap = new HeapSampling()
   const routes: Readonly<Record<string, HttpHandler>> = {
     '/': () => ({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: dashboard() }),
-    '/config_dump': () => json(configDump(sources)),
-    '/connections': () => json(sources.connections()),
+    '/config_dump': async () => json(await configDump(sources)),
+    '/connections': async () => json(await sources.connections()),
     '/explain': (request) => explainReply(request, sources),
     '/logging': (request) => logging(request, logger),
     '/quitquitquit': ({ method }) => {

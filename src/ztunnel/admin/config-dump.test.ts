@@ -123,11 +123,11 @@ t.test('lists are sorted by key, and endpoints come with their service', async (
     ...pods.map((pod) => ({ kind: 'upsert-workload' as const, workload: pod })),
   ])
   const dump = asJson(
-    configDump({
+    await configDump({
       certificates: () => [],
       config: () => ({}),
       mesh,
-      workloadState: () => undefined,
+      workloadState: async () => undefined,
       version: {},
     }),
   )

@@ -17,7 +17,7 @@ export interface DumpSources {
   config(): unknown
   readonly mesh: MeshView
   /** By uid; undefined in dedicated mode. */
-  workloadState(): unknown
+  workloadState(): Promise<unknown>
   readonly version: unknown
 }
 
@@ -26,8 +26,9 @@ export interface DumpSources {
  * (wire/ztunnel 13.1): keys in alphabetical order, lists sorted by their keys,
  * fields at their default left out where ztunnel leaves them out.
  */
-export function configDump(sources: DumpSources): Record<string, unknown> {
+export async function configDump(sources: DumpSources): Promise<Record<string, unknown>> {
   const { mesh } = sources
+  const workloadState = await sources.workloadState()
   return {
     certificates: sources.certificates(),
     config: sources.config(),
@@ -36,7 +37,7 @@ export function configDump(sources: DumpSources): Record<string, unknown> {
     stagedServices: {},
     staticConfig: {},
     version: sources.version,
-    workloadState: sources.workloadState(),
+    workloadState,
     workloads: sortedBy([...mesh.workloads()], ({ uid }) => uid).map(dumpWorkload),
   }
 }

@@ -2,14 +2,16 @@ import type { WorkloadDump } from '../pods.ts'
 import type { TrackedConnection } from '../proxy/connection-tracker.ts'
 
 /** `workloadState` of the config dump (wire/ztunnel 13.1): by uid, with the live connections of each. */
-export function dumpWorkloads(workloads: Iterable<[string, WorkloadDump]>): Record<string, unknown> {
+export async function dumpWorkloads(
+  workloads: Iterable<[string, WorkloadDump]>,
+): Promise<Record<string, unknown>> {
   const dump: Record<string, unknown> = {}
   for (const [uid, { state, info, error, proxy }] of workloads) {
     dump[uid] = {
       state,
       info,
       ...(error === undefined ? {} : { error }),
-      ...(proxy === undefined ? {} : { connections: dumpConnections(proxy.connections()) }),
+      ...(proxy === undefined ? {} : { connections: dumpConnections(await proxy.connections()) }),
     }
   }
   return dump

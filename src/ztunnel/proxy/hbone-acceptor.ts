@@ -1,5 +1,5 @@
 import { type HboneRequest, HboneServer } from '../../hbone/index.ts'
-import type { SvidManager } from '../../identity/index.ts'
+import type { SvidSource } from '../../identity/index.ts'
 import { formatSocketAddress, workloadIdentity } from '../../mesh/index.ts'
 import type { ConnectionTelemetry } from '../../telemetry/index.ts'
 import { errorText } from '../errors.ts'
@@ -10,7 +10,7 @@ import { svidOf } from './own-svid.ts'
 
 export interface HboneAcceptorOptions {
   readonly local: LocalWorkload
-  readonly svids: SvidManager
+  readonly svids: SvidSource
   readonly telemetry: ConnectionTelemetry
   readonly settings: ProxySettings
   readonly onRequest: (request: HboneRequest) => void

@@ -1,4 +1,4 @@
-import type { Svid, SvidManager } from '../../identity/index.ts'
+import type { Svid, SvidSource } from '../../identity/index.ts'
 import { identityUri, type Workload, workloadIdentity } from '../../mesh/index.ts'
 import { errorText, ProxyError } from '../errors.ts'
 
@@ -13,7 +13,7 @@ export const SVID_WAIT_MS = 10_000
  * A workload's own certificate. Rejects with ProxyError `identity`, which says
  * what to check: its absence is no connect error.
  */
-export async function svidOf(svids: SvidManager, workload: Workload, waitMs = SVID_WAIT_MS): Promise<Svid> {
+export async function svidOf(svids: SvidSource, workload: Workload, waitMs = SVID_WAIT_MS): Promise<Svid> {
   const id = workloadIdentity(workload)
   const known = svids.peek(id)
   if (known !== undefined) return known

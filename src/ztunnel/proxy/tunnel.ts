@@ -6,7 +6,7 @@ import {
   openInnerTunnel,
   type PoolTarget,
 } from '../../hbone/index.ts'
-import type { SvidManager } from '../../identity/index.ts'
+import type { SvidSource } from '../../identity/index.ts'
 import { identityUri, type Route, type Workload, workloadIdentity } from '../../mesh/index.ts'
 import type { ProxySettings } from '../settings.ts'
 import { svidOf } from './own-svid.ts'
@@ -16,7 +16,7 @@ export type TunnelRoute = Extract<Route, { kind: 'hbone' | 'double-hbone' }>
 
 export interface TunnelDependencies {
   readonly pool: HbonePool
-  readonly svids: SvidManager
+  readonly svids: SvidSource
   readonly settings: ProxySettings
 }
 

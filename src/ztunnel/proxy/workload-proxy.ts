@@ -1,5 +1,5 @@
 import { HbonePool, type HboneRequest } from '../../hbone/index.ts'
-import type { SvidManager } from '../../identity/index.ts'
+import type { SvidSource } from '../../identity/index.ts'
 import {
   formatSocketAddress,
   type MeshStore,
@@ -19,7 +19,8 @@ import { errorText, ProxyError } from '../errors.ts'
 import type { ProxySettings } from '../settings.ts'
 import { socks5Handler } from '../socks5/index.ts'
 import { type CapturedSocket, CaptureListener } from './capture-listener.ts'
-import { ConnectionLimit } from './connection-limit.ts'
+import { capturePorts, hbonePorts, type WorkloadPort } from './capture-ports.ts'
+import { ConnectionLimit, type ConnectionShare } from './connection-limit.ts'
 import { ConnectionTracker, type TrackedConnection } from './connection-tracker.ts'
 import type { ConnectionHandler } from './handler.ts'
 import { HboneAcceptor } from './hbone-acceptor.ts'
@@ -36,7 +37,7 @@ import { WorkloadPolicies } from './workload-policies.ts'
 /** What the proxies of all workloads share. */
 export interface SharedDependencies {
   readonly mesh: MeshStore
-  readonly svids: SvidManager
+  readonly svids: SvidSource
   readonly telemetry: ConnectionTelemetry
   readonly metrics: TrafficMetrics
   readonly log: ScopedLogger
@@ -52,12 +53,16 @@ export interface SharedDependencies {
   readonly dns?: DnsDependencies | undefined
 }
 
-/** One port of a workload. */
-interface Listening {
-  readonly port: number
-  readonly component: 'inbound' | 'outbound' | 'socks5'
-  /** Default: that of the settings. */
-  readonly address?: string
+/** What one workload's proxy has of its own. */
+export interface WorkloadProxyOptions {
+  /** For a workload that is not captured: HBONE alone, delivered from the workload's own address. Default false. */
+  readonly hboneOnly?: boolean
+  /** This thread's part in the workload's connections, where it is served by several. */
+  readonly share?: ConnectionShare | undefined
+  /** Names for SOCKS5; default the DNS proxy's, if there is one. */
+  readonly lookupName?: ((name: string) => Promise<readonly string[]>) | undefined
+  /** Whether the listeners are named in the log: one thread is enough. Default true. */
+  readonly announce?: boolean
 }
 
 /**
@@ -74,6 +79,8 @@ export class WorkloadProxy {
   readonly #pool: HbonePool
   readonly #acceptor: HboneAcceptor
   readonly #listeners: CaptureListener[] = []
+  readonly #lookupName: WorkloadProxyOptions['lookupName']
+  readonly #announce: boolean
   #dns: DnsProxy | undefined
   readonly #policies: WorkloadPolicies
 
@@ -81,13 +88,15 @@ export class WorkloadProxy {
     shared: SharedDependencies,
     local: LocalWorkload,
     sockets: SocketFactory,
-    { hboneOnly }: { readonly hboneOnly: boolean },
+    { hboneOnly = false, share, lookupName, announce = true }: WorkloadProxyOptions,
   ) {
     this.#shared = shared
     this.local = local
+    this.#lookupName = lookupName
+    this.#announce = announce
     const { settings, mesh, svids, telemetry, log } = shared
     this.#policies = new WorkloadPolicies({ mesh, local, tracker: this.#tracker, log })
-    this.#limit = new ConnectionLimit(settings.maxConnectionsPerWorkload)
+    this.#limit = new ConnectionLimit(settings.maxConnectionsPerWorkload, share)
     this.#pool = new HbonePool({
       connect: (target) => sockets.connect({ address: target.address, port: target.port }),
       settings: settings.hbone,
@@ -110,17 +119,13 @@ export class WorkloadProxy {
   }
 
   /** Binds the capture ports; throws ProxyError `bind-failed`, with nothing left open. */
-  static create(shared: SharedDependencies, local: LocalWorkload, sockets: SocketFactory): WorkloadProxy {
-    return new WorkloadProxy(shared, local, sockets, { hboneOnly: false })
-  }
-
-  /** For a workload that is not captured: HBONE alone, delivered from the workload's own address. Throws likewise. */
-  static createHboneOnly(
+  static create(
     shared: SharedDependencies,
     local: LocalWorkload,
     sockets: SocketFactory,
+    options: WorkloadProxyOptions = {},
   ): WorkloadProxy {
-    return new WorkloadProxy(shared, local, sockets, { hboneOnly: true })
+    return new WorkloadProxy(shared, local, sockets, options)
   }
 
   async run(): Promise<void> {
@@ -154,10 +159,8 @@ export class WorkloadProxy {
   }
 
   #bindHbone(sockets: SocketFactory): ReturnType<typeof hboneHandler> {
-    const { settings } = this.#shared
-    this.#listen(sockets, { port: settings.ports.inboundHbone, component: 'inbound' }, (captured) =>
-      this.#acceptor.accept(captured),
-    )
+    const [hbone] = hbonePorts(this.#shared.settings)
+    this.#listen(sockets, hbone, (captured) => this.#acceptor.accept(captured))
     // Without redirection no reply to a foreign address would come back to us.
     return hboneHandler({ ...this.#common(sockets), transparent: false })
   }
@@ -180,29 +183,22 @@ export class WorkloadProxy {
   /** The capture ports; returns whether clients' addresses can be used towards the application. */
   #bindCapture(common: Omit<InboundDependencies, 'transparent'> & OutboundDependencies): boolean {
     const { sockets, local, telemetry } = common
-    const { ports } = this.#shared.settings
-    const { transparent } = this.#listen(
-      sockets,
-      { port: ports.inboundHbone, component: 'inbound' },
-      (captured) => this.#acceptor.accept(captured),
-    )
-    const plaintext = passthroughHandler({ ...common, transparent })
-    this.#listen(sockets, { port: ports.inboundPlaintext, component: 'inbound' }, plaintext)
+    const [hbonePort, plaintextPort, outboundPort, socks5Port] = capturePorts(this.#shared.settings)
+    const { transparent } = this.#listen(sockets, hbonePort, (captured) => this.#acceptor.accept(captured))
+    this.#listen(sockets, plaintextPort, passthroughHandler({ ...common, transparent }))
     const outbound = outboundHandler(common)
-    this.#listen(sockets, { port: ports.outbound, component: 'outbound' }, outbound)
-    if (ports.socks5 !== undefined) {
+    this.#listen(sockets, outboundPort, outbound)
+    if (socks5Port !== undefined) {
       const dns = this.#dns
-      const lookup = dns === undefined ? undefined : (name: string) => dns.lookup(name)
-      const handle = socks5Handler({ local, telemetry, lookup, outbound })
-      // Whoever reaches it speaks as the workload: its own applications only.
-      this.#listen(sockets, { port: ports.socks5, component: 'socks5', address: '127.0.0.1' }, handle)
+      const lookup = dns === undefined ? this.#lookupName : (name: string) => dns.lookup(name)
+      this.#listen(sockets, socks5Port, socks5Handler({ local, telemetry, lookup, outbound }))
     }
     return transparent
   }
 
   #listen(
     sockets: SocketFactory,
-    { port, component, address = this.#shared.settings.bindAddress }: Listening,
+    { port, component, address }: WorkloadPort,
     handle: ConnectionHandler<CapturedSocket> | ((captured: CapturedSocket) => Promise<void>),
   ): CaptureListener {
     const { settings, metrics, log } = this.#shared
@@ -234,13 +230,14 @@ export class WorkloadProxy {
         this.#listenerWarnings.warn(log, `${port} ${message}`, what, { error: message })
       },
     })
+    this.#listeners.push(listener)
+    if (!this.#announce) return listener
     log.info('listener established', {
       address: formatSocketAddress({ address, port }),
       component,
       transparent: listener.transparent,
       workload: `${this.local.info.namespace}/${this.local.info.name}`,
     })
-    this.#listeners.push(listener)
     return listener
   }
 
