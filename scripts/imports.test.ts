@@ -21,8 +21,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // The same seat in another place: what is the process's own is the node proxy's.
   waypoint: ['linux', 'mesh', 'identity', 'hbone', 'xds', 'telemetry', 'ztunnel'],
   conformance: ['identity'],
-  agent: ['linux', 'zds', 'xds', 'telemetry'],
-  'config-server': ['mesh', 'identity', 'xds', 'telemetry'],
+  docker: ['xds'],
+  agent: ['linux', 'zds', 'xds', 'docker', 'telemetry'],
+  'config-server': ['mesh', 'identity', 'xds', 'docker', 'telemetry'],
   lab: [
     'linux',
     'mesh',
@@ -47,6 +48,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'ztunnel',
     'agent',
     'config-server',
+    'docker',
     'sidecar',
     'conformance',
     'waypoint',
