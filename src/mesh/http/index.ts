@@ -1,4 +1,6 @@
+export { authorizeHttp } from './authorize-http.ts'
 export { chooseBackend, describeBackend } from './choose-backend.ts'
+export { CompiledWaypointPolicy } from './compiled-waypoint-policy.ts'
 export {
   type FilteredRequest,
   type FilterInput,
@@ -7,10 +9,15 @@ export {
   type MirroredRequest,
 } from './filters.ts'
 export { applyHeaderModifier, isFramingHeader } from './header-modifier.ts'
+export type { WaypointPolicyContext } from './http-subject.ts'
 export { type HttpRoutes, type MatchOptions, type RouteMatch, RouteMatcher } from './match-route.ts'
+export { DEFAULT_PATH_NORMALIZATION, normalizePath, type PathNormalization } from './normalize-path.ts'
+export { isPathTemplate, parsePathTemplate } from './path-template.ts'
 export { compilePattern, MAX_PATTERN_INSTRUCTIONS, type Pattern } from './pattern.ts'
 export { type ConnectionPlan, planConnection, type TcpRoutes } from './plan-connection.ts'
 export { type PlanInput, planRequest, type RequestPlan } from './plan-request.ts'
+export type * from './policy-model.ts'
+export { type PolicyChanges, type PolicyQuery, WaypointPolicyTable } from './policy-table.ts'
 export {
   type HttpHeaders,
   type HttpRequestHead,
