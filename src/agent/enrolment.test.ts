@@ -57,7 +57,7 @@ t.test('an answer to the old account is not taken for one to the new', async (t)
   const running = enrolment.run()
   await writing.promise
   enrolment.want({ ...pod, serviceAccount: 'other' })
-  enrolment.snapshotAnswered('sa', '')
+  enrolment.snapshotAnswered(pod, '')
   gate.resolve()
   await captured
   t.same(calls, ['remove', 'add other'], 'a proxy would keep the identity that it was told of')

@@ -1,5 +1,5 @@
 import type { NetworkNamespace } from '../linux/index.ts'
-import type { ZdsPod, ZdsServer } from '../zds/index.ts'
+import type { WorkloadInfo, ZdsPod, ZdsServer } from '../zds/index.ts'
 import { pauseAfter, Wakeup } from './backoff.ts'
 import { type Limiter, PodNetwork } from './pod-network.ts'
 import type { AgentLogger, CapturedPod } from './pod-source.ts'
@@ -58,7 +58,7 @@ export class PodEnrolment {
   #stopped = false
   #state: PodState = 'waiting-for-namespace'
   #error: string | undefined
-  /** As which account the proxy was told of the pod. */
+  /** As whom the proxy was told of the pod. */
   #announcedAs: string | undefined
   #accepted = false
   #proxiesLost = 0
@@ -100,11 +100,11 @@ export class PodEnrolment {
     this.#wakeup.signal()
   }
 
-  /** What a proxy that connected said to this pod, which it was told of as this account's. */
-  snapshotAnswered(serviceAccount: string, error: string): void {
+  /** What a proxy that connected said to this pod, which it was told of as this. */
+  snapshotAnswered(announced: WorkloadInfo, error: string): void {
     this.#accepted = error === ''
     if (error !== '') this.#error = error
-    this.#announcedAs = serviceAccount
+    this.#announcedAs = identityOf(announced)
     this.#wakeup.signal()
   }
 
@@ -180,11 +180,11 @@ export class PodEnrolment {
     const zds = this.#options.zds()
     if (namespace === undefined || zds === undefined) return
     // A proxy takes a uid that it knows, in the same namespace, for the same pod and would keep its old identity.
-    if (this.#announcedAs !== undefined && this.#announcedAs !== pod.serviceAccount) this.#withdraw()
+    if (this.#announcedAs !== undefined && this.#announcedAs !== identityOf(pod)) this.#withdraw()
     if (!this.#accepted) {
       // When one of several proxies goes, the pod is not taken for lost before that has been tried.
       if (this.#state !== 'captured') this.#state = 'awaiting-proxy'
-      this.#announcedAs = pod.serviceAccount
+      this.#announcedAs = identityOf(pod)
       const lost = this.#proxiesLost
       await zds.add(zdsPod(pod, namespace))
       // It took the pod, and may be gone by now: `proxyLost` has asked for another look.
@@ -237,6 +237,11 @@ export class PodEnrolment {
     const { name, namespace, networkNamespace } = this.#pod
     return { name, namespace, netns: networkNamespace }
   }
+}
+
+/** What the proxy knows a pod by; a container may be renamed while it runs. */
+function identityOf({ namespace, name, serviceAccount }: WorkloadInfo): string {
+  return `${namespace}/${name}/${serviceAccount}`
 }
 
 function zdsPod(pod: CapturedPod, netns: NetworkNamespace): ZdsPod {

@@ -53,6 +53,11 @@ export class FolderPods implements PodSource {
     return source
   }
 
+  /** Whose pods these are. */
+  get node(): string {
+    return this.#options.node
+  }
+
   pods(): readonly CapturedPod[] {
     return this.#pods
   }

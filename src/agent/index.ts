@@ -1,3 +1,5 @@
+export type { DockerPodsOptions } from './docker-pods.ts'
+export { DockerPods } from './docker-pods.ts'
 export type { PodState, PodStatus } from './enrolment.ts'
 export type { FolderPodsOptions } from './folder-pods.ts'
 export { capturedPods, FolderPods, NETNS_ANNOTATION } from './folder-pods.ts'

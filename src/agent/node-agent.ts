@@ -106,8 +106,7 @@ export class NodeAgent {
       pods: first.map(({ redirected }) => redirected).filter((pod) => pod !== undefined),
       keep: first.filter(({ redirected }) => redirected === undefined).map(({ status }) => status.uid),
       onSynced: (proxy) => logger.info('node proxy knows all pods', { proxy, pods: this.#enrolments.size }),
-      onSnapshotAnswer: ({ uid, serviceAccount }, error) =>
-        this.#enrolments.get(uid)?.snapshotAnswered(serviceAccount, error),
+      onSnapshotAnswer: (pod, error) => this.#enrolments.get(pod.uid)?.snapshotAnswered(pod, error),
       onConnectionError: (error, proxy, introduced) => {
         logger.warn('node proxy disconnected', { proxy, error: error.message })
         // It may have taken some pods and not been told of all; a stranger who only connects costs nothing.

@@ -1,6 +1,7 @@
 import {
   applyRedirection,
   LinuxError,
+  NamespaceClaim,
   NetworkNamespace,
   type RedirectionOptions,
   RedirectionWatch,
@@ -23,6 +24,7 @@ export class PodNetwork {
   readonly #limit: Limiter
   #namespace: NetworkNamespace | undefined
   #path: string | undefined
+  #claim: NamespaceClaim | undefined
   /** The options whose rules are in the namespace. */
   #applied: RedirectionOptions | undefined
   #watch: RedirectionWatch | undefined
@@ -41,7 +43,7 @@ export class PodNetwork {
 
   /**
    * Opens what is at the pod's path now. When that is another namespace than the one held, or none, `beforeClose` is
-   * called and the one held is closed. Throws LinuxError `system-call` or `not-a-network-namespace`.
+   * called and the one held is closed. Throws LinuxError `system-call`, `not-a-network-namespace` or `claimed`.
    */
   open(pod: CapturedPod, beforeClose: () => void): void {
     const found = this.#find(pod, beforeClose)
@@ -51,6 +53,7 @@ export class PodNetwork {
     }
     if (this.#namespace !== undefined) beforeClose()
     this.close()
+    if (pod.exclusive === true) this.#claim = claim(pod.networkNamespace, found)
     this.#namespace = found
     this.#path = pod.networkNamespace
   }
@@ -114,6 +117,8 @@ export class PodNetwork {
   close(): void {
     this.#watch?.close()
     this.#namespace?.close()
+    this.#claim?.release()
+    this.#claim = undefined
     this.#watch = undefined
     this.#namespace = undefined
     this.#applied = undefined
@@ -151,6 +156,15 @@ function openForeign(path: string): NetworkNamespace {
     'invalid-argument',
     `${path} is the network of the node itself, which is never captured; name the pod's own, or set hostNetwork: true`,
   )
+}
+
+function claim(path: string, found: NetworkNamespace): NamespaceClaim {
+  try {
+    return NamespaceClaim.take(path)
+  } catch (error) {
+    found.close()
+    throw error
+  }
 }
 
 /** Runs at most `concurrency` tasks at a time. */

@@ -8,6 +8,8 @@ export interface CapturedPod extends WorkloadInfo {
   /** Path of its network namespace, which may come to exist later. */
   readonly networkNamespace: string
   readonly redirection: RedirectionOptions
+  /** Whether no other agent may work on the namespace meanwhile. Default false. */
+  readonly exclusive?: boolean
 }
 
 /** Who is to be captured on this node, now and later. */

@@ -8,10 +8,12 @@ import type { IdentityLog } from '../identity/index.ts'
 import { DEFAULT_TTL_SECONDS } from '../identity/svid-ttl.ts'
 import { formatHostPort } from '../mesh/addresses.ts'
 import type { Logger } from '../telemetry/index.ts'
+import { dockerEndpoint, dockerOption } from './docker.ts'
 import { parseSvidTtl } from './duration.ts'
 
 interface Options {
   readonly config: readonly string[]
+  readonly docker?: string | true
   readonly certs: string
   readonly listen: ListenAddress
   readonly status: ListenAddress
@@ -29,7 +31,8 @@ export function configServerCommand(): Command {
     .description(
       "serve a folder of Kubernetes YAML over Istio's xDS, and sign certificates: in istiod's place",
     )
-    .requiredOption('--config <dir>', 'a folder of YAML, watched; several times for several folders', collect)
+    .option('--config <dir>', 'a folder of YAML, watched; several times for several folders', collect, [])
+    .addOption(dockerOption("a Docker Engine's labelled containers are workloads too"))
     .requiredOption('--certs <dir>', "the CA, in the layout of Istio's cacerts; made if there is none")
     .addOption(addressOption('--listen <host:port>', 'xDS and CA, TLS', { host: '0.0.0.0', port: 15012 }))
     .addOption(
@@ -56,6 +59,9 @@ export function configServerCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  if (options.config.length === 0 && options.docker === undefined) {
+    throw new Error('--config DIR or --docker is needed: where the mesh comes from')
+  }
   // Loaded here: every command starts from one program, and pays only for its own role.
   const { createLogger } = await import('../telemetry/index.ts')
   const { startConfigServer } = await import('../config-server/index.ts')
@@ -66,6 +72,7 @@ async function run(options: Options): Promise<void> {
   const log = scopedLog(logger)
   const server = await startConfigServer({
     configDir: options.config,
+    docker: dockerEndpoint(options.docker),
     certsDir: options.certs,
     listen: options.listen,
     statusListen: options.status,

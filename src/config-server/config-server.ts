@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ConnectRouter } from '@connectrpc/connect'
+import { DockerError, DockerObjects } from '../docker/index.ts'
 import {
   bearerToken,
   CertificateAuthority,
@@ -26,6 +27,8 @@ import { type ConfigServerStatus, openStatusListener } from './status-listener.t
 export interface ConfigServerOptions {
   /** A folder of Kubernetes YAML, or several that are read as one. */
   readonly configDir: string | readonly string[]
+  /** A Docker Engine, as `DOCKER_HOST`, whose containers are workloads too. Default: none. */
+  readonly docker?: string | undefined
   /** CA files in the layout of Istio's `cacerts` and the token key; made if absent. */
   readonly certsDir: string
   /** For xDS and CA over TLS. */
@@ -149,16 +152,30 @@ async function startSource(
   const { clusterId, trustDomain, log } = options
   const directories = [options.configDir].flat()
   const dryRunPolicies = options.dryRunPolicies ?? false
-  const source = new FolderSource({ directories, clusterId, trustDomain, dryRunPolicies, log })
+  const provider = options.docker === undefined ? undefined : dockerObjects(options.docker, log)
+  const source = new FolderSource({ directories, provider, clusterId, trustDomain, dryRunPolicies, log })
   try {
     await source.start((mesh) => publisher.publish(mesh))
   } catch (cause) {
+    await source.close()
+    if (cause instanceof DockerError)
+      throw new ConfigServerError('docker-unreachable', cause.message, { cause })
     const reason = cause instanceof Error ? cause.message : String(cause)
     const message = `cannot read the folder ${directories.join(', ')}: ${reason}`
     throw new ConfigServerError('config-unreadable', message, { cause })
   }
   await publisher.idle()
   return source
+}
+
+function dockerObjects(endpoint: string, log: IdentityLog): DockerObjects {
+  return new DockerObjects({
+    endpoint,
+    log: {
+      info: (message, fields = {}) => log.info(fields, message),
+      warn: (message, fields = {}) => log.warn(fields, message),
+    },
+  })
 }
 
 function whenReady(cache: ResourceCache): Promise<void> {

@@ -5,6 +5,8 @@ export type ConfigServerErrorCode =
   | 'settings-invalid'
   /** The folder of configuration cannot be read. */
   | 'config-unreadable'
+  /** The Docker Engine whose containers are to be served does not answer as one. */
+  | 'docker-unreachable'
 
 /** Why a config server cannot start. */
 export class ConfigServerError extends Error {

@@ -68,8 +68,8 @@ export function fleetOf(snapshot: DockerSnapshot): Fleet {
     else {
       accepted.push(outcome)
       owners.set(`${outcome.namespace}/${outcome.name}`, container)
-      const { service, ports } = outcome
-      if (service !== undefined && ports.length === 0) warn(WITHOUT_PORTS)
+      // A client has no ports, and its compose service is of no use to anybody; whoever names one has a use for it.
+      if (container.labels[SERVICE_LABEL] && outcome.ports.length === 0) warn(WITHOUT_PORTS)
     }
   }
   for (const { container, reason } of refused) {

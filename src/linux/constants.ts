@@ -17,6 +17,9 @@ export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 
 export const O_RDONLY = 0
+/** `flock`: alone, and without waiting. */
+export const LOCK_EX = 2
+export const LOCK_NB = 4
 export const O_CLOEXEC = 0o2000000
 
 export const SOL_IP = 0

@@ -14,6 +14,8 @@ export type LinuxErrorCode =
   | 'unsupported-platform'
   /** The socket or capture was closed by us. */
   | 'closed'
+  /** Another process has claimed the network namespace. */
+  | 'claimed'
   /** A program that must be installed is not. */
   | 'program-missing'
   /** A program ran and failed, or did not end in time. */

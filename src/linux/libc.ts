@@ -23,6 +23,7 @@ export interface LibC {
   readonly fcntl: (fd: Int, command: Int, argument: Int) => Int
   readonly abort: () => void
   readonly setns: (fd: Int, type: Int) => Int
+  readonly flock: (fd: Int, operation: Int) => Int
   readonly ioctl: (fd: Int, request: number) => Int
   readonly socket: (domain: Int, type: Int, protocol: Int) => Int
   readonly bind: (fd: Int, address: Bytes, length: Int) => Int
@@ -125,6 +126,7 @@ function bindLibC(): LibC {
     fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument),
     abort: library.func('void abort()'),
     setns: library.func('int setns(int fd, int nstype)'),
+    flock: library.func('int flock(int fd, int operation)'),
     // Variadic in C; the third argument is not used by the one request we make, so two are enough on every ABI.
     ioctl: library.func('int ioctl(int fd, unsigned long request)'),
     socket: library.func('int socket(int domain, int type, int protocol)'),

@@ -7,6 +7,12 @@ export interface RedirectionOptions {
   /** DNS that the pod sends goes to port 15053. Default false: the proxy must answer it. */
   readonly dnsCapture?: boolean
   /**
+   * IPv4 address of a name server on the pod's own loopback, as Docker's is (127.0.0.11). With `dnsCapture`, what the
+   * pod asks there is captured and nothing else: that server's own questions leave from the pod too, and would come
+   * round for ever. Default none (empty).
+   */
+  readonly localNameServer?: string
+  /**
    * Also for IPv6, where the kernel has it. `if-possible`: do without where it cannot be done and no interface has a
    * global IPv6 address that traffic could go past the mesh with. Default false.
    */
@@ -40,6 +46,8 @@ export interface TableRules {
     readonly name: string
     readonly from: string
     readonly rules: readonly string[]
+    /** Ours must be asked before whatever else is in the built-in chain. */
+    readonly first?: boolean
   }[]
 }
 
@@ -86,6 +94,7 @@ export function effectiveRedirection(options: RedirectionOptions): EffectiveRedi
     captureOutbound: options.captureOutbound ?? true,
     captureInbound: options.captureInbound ?? true,
     dnsCapture: options.dnsCapture ?? false,
+    localNameServer: options.localNameServer ?? '',
     ipv6: options.ipv6 ?? false,
     packetMark: options.packetMark ?? DEFAULT_PACKET_MARK,
     connectionMark: options.connectionMark ?? DEFAULT_CONNECTION_MARK,
@@ -149,7 +158,14 @@ function natTable(family: AddressFamilyRules, options: EffectiveRedirection): Ta
     )
   }
   const output: string[] = [`-d ${probe} -p tcp -m tcp -j ACCEPT`]
-  if (options.dnsCapture) {
+  const nameServer = localNameServerOf(family, options)
+  if (nameServer !== undefined) {
+    output.push(
+      `-d ${nameServer} -m mark --mark ${hex(options.packetMark)}/${hex(MARK_MASK)} -j RETURN`,
+      `-d ${nameServer} -p udp ${notFromProxy} -m udp --dport 53 ${redirect(DNS_PORT)}`,
+      `-d ${nameServer} -p tcp -m tcp --dport 53 ${notFromProxy} ${redirect(DNS_PORT)}`,
+    )
+  } else if (options.dnsCapture && options.localNameServer === '') {
     output.push(
       `! -o lo -p udp ${notFromProxy} -m udp --dport 53 ${redirect(DNS_PORT)}`,
       `! -d ${loopback} -p tcp -m tcp --dport 53 ${notFromProxy} ${redirect(DNS_PORT)}`,
@@ -165,9 +181,15 @@ function natTable(family: AddressFamilyRules, options: EffectiveRedirection): Ta
     table: 'nat',
     chains: [
       { name: PREROUTING_CHAIN, from: 'PREROUTING', rules: prerouting },
-      { name: OUTPUT_CHAIN, from: 'OUTPUT', rules: output },
+      // Docker's own rules translate what goes to its name server, and would have the last word.
+      { name: OUTPUT_CHAIN, from: 'OUTPUT', rules: output, first: nameServer !== undefined },
     ],
   }
+}
+
+function localNameServerOf(family: AddressFamilyRules, options: EffectiveRedirection): string | undefined {
+  if (!options.dnsCapture || options.localNameServer === '' || family.name !== 'IPv4') return undefined
+  return `${options.localNameServer}/32`
 }
 
 /** The proxy's own look-ups in a connection tracking zone of their own, so that they are not taken for the app's. */

@@ -16,6 +16,7 @@ export function matchesRules(wanted: readonly TableRules[], present: ReadonlyMap
       const chain = rules?.chains.find((candidate) => candidate.name === name)
       const jumps = countJumps(chains, from, name)
       if (chain === undefined) return jumps === 0 && !chains.has(name)
+      if (chain.first === true && !isFirst(chains, from, name)) return false
       return jumps === 1 && sameRules(chain.rules, chains.get(name))
     })
   })
@@ -33,8 +34,12 @@ export function restoreScript(wanted: readonly TableRules[], present: ReadonlyMa
     const lines = rules.chains.map((chain) => `:${chain.name} - [0:0]`)
     for (const chain of rules.chains) {
       const jumps = countJumps(chains, chain.from, chain.name)
-      if (jumps === 0) lines.push(`-A ${chain.from} -j ${chain.name}`)
-      for (let surplus = 1; surplus < jumps; surplus++) lines.push(`-D ${chain.from} -j ${chain.name}`)
+      const jump = `${chain.from} -j ${chain.name}`
+      // One that must be first is put there anew unless it is there alone: surplus ones are taken out from the front.
+      const misplaced = chain.first === true && (jumps > 1 || !isFirst(chains, chain.from, chain.name))
+      const anew = jumps === 0 || misplaced
+      for (let surplus = anew ? 0 : 1; surplus < jumps; surplus++) lines.push(`-D ${jump}`)
+      if (anew) lines.push(`${chain.first === true ? '-I' : '-A'} ${jump}`)
       for (const rule of chain.rules) lines.push(`-A ${chain.name} ${rule}`)
     }
     return transaction(table, lines)
@@ -65,6 +70,10 @@ function transaction(table: string, lines: readonly string[]): string {
 
 function countJumps(chains: Chains, from: string, to: string): number {
   return (chains.get(from) ?? []).filter((rule) => rule === `-j ${to}`).length
+}
+
+function isFirst(chains: Chains, from: string, to: string): boolean {
+  return chains.get(from)?.[0] === `-j ${to}`
 }
 
 function sameRules(wanted: readonly string[], present: readonly string[] | undefined): boolean {
