@@ -110,7 +110,11 @@ function verdictText(verdict: Verdict | undefined): string | undefined {
         .join('; ')
 }
 
-function endFields({ source, destination, secure }: ConnectionInfo, peerIdentity?: string): LogFields {
+/** Both ends, by Istio’s names. */
+export function endFields(
+  { source, destination, secure }: Omit<ConnectionInfo, 'counts'>,
+  peerIdentity?: string,
+): LogFields {
   const { hboneAddress, service } = destination
   return {
     'src.addr': display(source.address),

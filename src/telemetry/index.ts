@@ -20,6 +20,7 @@ export type {
 export type { DnsMetrics, DnsQuestionLabels } from './dns-metrics.ts'
 export { TelemetryError, type TelemetryErrorCode } from './errors.ts'
 export { type FieldsFirstLogger, fieldsFirst } from './fields-first.ts'
+export { HttpMetrics, type HttpMetricsOptions, type RequestRecord } from './http-metrics.ts'
 export {
   DEFAULT_LOG_FILTER,
   formatLogFilter,
@@ -45,5 +46,6 @@ export {
   type XdsTerminationReason,
 } from './metrics.ts'
 export type { OnDemandDnsMetrics } from './on-demand-dns-metrics.ts'
+export { type RequestLine, RequestLog } from './request-log.ts'
 export { type OpenTraffic, TrafficMetrics, type TrafficMetricsOptions } from './traffic-metrics.ts'
 export { WarningLimiter, type WarningLimiterOptions } from './warning-limiter.ts'

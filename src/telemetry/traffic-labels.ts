@@ -17,6 +17,9 @@ export interface TrafficLabels {
   readonly tail: string
 }
 
+/** What even those label sets tell apart that are counted under `other`. */
+export type TrafficKind = Pick<ConnectionInfo, 'direction' | 'secure' | 'reporter'>
+
 /** Longest label value, characters. Kubernetes names end at 253; baggage comes from peers and may hold anything. */
 const MAX_LABEL_LENGTH = 256
 
@@ -39,6 +42,12 @@ interface EndNames {
   readonly zone: string | undefined
 }
 
+/** What two ends are known by. */
+export type LabelledEnds = Pick<
+  ConnectionInfo,
+  'source' | 'destination' | 'secure' | 'reporter' | 'direction'
+>
+
 /** Turns connections into label text; keeps the text of each workload it has seen while the mesh keeps the workload. */
 export class TrafficLabeller {
   readonly #source = new WeakMap<Workload, Map<string, string>>()
@@ -48,6 +57,15 @@ export class TrafficLabeller {
   labels(info: ConnectionInfo): TrafficLabels {
     const { source, destination, secure } = info
     const known = [source, destination].some(({ workload, baggage }) => (workload ?? baggage) !== undefined)
+    return {
+      head: `${this.ends(info)},request_protocol="tcp",response_flags="`,
+      tail: `",connection_security_policy="${secure ? 'mutual_tls' : UNKNOWN}"${known ? localityLabels(source, destination) : ''}`,
+    }
+  }
+
+  /** The labels of the reporter and both ends, without those of what became of the connection. */
+  ends(info: LabelledEnds): string {
+    const { source, destination } = info
     const sourceText = cached(this.#source, source.workload, sourcePrincipal(info), (principal) =>
       endLabels('source', endNames(source), principal),
     )
@@ -57,26 +75,29 @@ export class TrafficLabeller {
       destinationPrincipal(destination),
       (principal) => endLabels('destination', endNames(destination), principal),
     )
-    return {
-      head: `${label('reporter', reporter(info))},${sourceText},${serviceLabels(destination.service)},${destinationText},request_protocol="tcp",response_flags="`,
-      tail: `",connection_security_policy="${secure ? 'mutual_tls' : UNKNOWN}"${known ? localityLabels(source, destination) : ''}`,
-    }
+    return `${label('reporter', reporter(info))},${sourceText},${serviceLabels(destination.service)},${destinationText}`
   }
 }
 
 /** The labels under which connections are counted whose own label set is beyond the budget. */
-export function overflowLabels(info: ConnectionInfo): TrafficLabels {
-  const service = ['', '_namespace', '_name'].map((part) => label(`destination_service${part}`, OTHER))
+export function overflowLabels(info: OverflowEnds): TrafficLabels {
   return {
-    head: [
-      label('reporter', reporter(info)),
-      endLabels('source', OTHER_NAMES, OTHER),
-      ...service,
-      endLabels('destination', OTHER_NAMES, OTHER),
-      'request_protocol="tcp",response_flags="',
-    ].join(','),
+    head: `${overflowEnds(info)},request_protocol="tcp",response_flags="`,
     tail: `",connection_security_policy="${info.secure ? 'mutual_tls' : UNKNOWN}"`,
   }
+}
+
+/** All that is told of what is beyond the budget. */
+export type OverflowEnds = Pick<ConnectionInfo, 'direction' | 'reporter' | 'secure'>
+
+/** As `TrafficLabeller.ends`, for what is beyond the budget. */
+export function overflowEnds(info: OverflowEnds): string {
+  return [
+    label('reporter', reporter(info)),
+    endLabels('source', OTHER_NAMES, OTHER),
+    ...['', '_namespace', '_name'].map((part) => label(`destination_service${part}`, OTHER)),
+    endLabels('destination', OTHER_NAMES, OTHER),
+  ].join(',')
 }
 
 const OTHER_NAMES: EndNames = {
@@ -93,13 +114,13 @@ const OTHER_NAMES: EndNames = {
 
 const NO_NAMES: BaggageNames = {}
 
-function reporter(info: ConnectionInfo): string {
+function reporter(info: TrafficKind): string {
   if (info.reporter !== undefined) return info.reporter
   return info.direction === 'outbound' ? 'source' : 'destination'
 }
 
 /** Only what mutual TLS proved; the own workload's identity when it is the own side that proves it. */
-function sourcePrincipal({ direction, secure, source }: ConnectionInfo): string | undefined {
+function sourcePrincipal({ direction, secure, source }: LabelledEnds): string | undefined {
   if (!secure) return undefined
   if (direction === 'inbound' || source.workload === undefined) return source.identity
   return source.identity ?? workloadPrincipal(source.workload)
