@@ -1,4 +1,4 @@
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
 /** Told of what istiod counts (`pilot_…`). Must not throw. */
 export interface DeltaServerMetrics {
@@ -18,4 +18,7 @@ export function metricType(typeUrl: string): string {
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   [ADDRESS_TYPE, 'wds'],
   [AUTHORIZATION_TYPE, 'wads'],
+  // Of our own types istiod knows nothing.
+  [ROUTE_TYPE, 'routes'],
+  [WAYPOINT_POLICY_TYPE, 'waypoint-policies'],
 ])

@@ -20,7 +20,7 @@ import type { XdsLog } from './log.ts'
 import { checkNodeIdentity, type ProvenCaller, type ProxyNode, parseNode } from './node-rules.ts'
 import type { ResourceCache } from './resource-cache.ts'
 import type { ResourceTable } from './resource-table.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
 export interface SessionOptions {
   readonly cache: ResourceCache
@@ -73,7 +73,7 @@ export class DeltaSession {
     const state = this.#types.get(typeUrl)
     if (state === undefined) {
       // Policies are few and must never be missed: there is no asking for some of them.
-      const isPolicies = typeUrl === AUTHORIZATION_TYPE
+      const isPolicies = POLICY_TYPES.includes(typeUrl)
       const subscription = new DeltaSubscription(request, {
         alwaysWildcard: isPolicies,
         withdrawLast: isPolicies,
@@ -93,27 +93,29 @@ export class DeltaSession {
    *
    * Policies come first, what names them after, and what is no longer named
    * last. In another order a workload would be served, however briefly,
-   * without a policy that it had before or has after the change.
+   * without a policy that it had before or has after the change. Routes come
+   * after the services that they lead to.
    */
   next(): DeltaDiscoveryResponse | undefined {
     if (this.#expectsMoreMs() > 0) return undefined
-    const policies = this.#types.get(AUTHORIZATION_TYPE)
-    const others = [...this.#types.values()].filter((state) => state !== policies)
+    const policies = POLICY_TYPES.flatMap((typeUrl) => this.#types.get(typeUrl) ?? [])
+    const others = [...this.#types.values()]
+      .filter((state) => !policies.includes(state))
+      .sort((a, b) => Number(a.typeUrl === ROUTE_TYPE) - Number(b.typeUrl === ROUTE_TYPE))
     const isAsked = others.some(({ subscription }) => subscription.mustAnswer)
-    if (policies !== undefined) {
+    for (const state of policies) {
       // A client that waits for an answer gets it, and so what goes before it.
-      const response = this.#answer(policies, isAsked)
+      const response = this.#answer(state, isAsked)
       if (response !== undefined) return response
-      if (policies.subscription.isBehind(policies.table)) return undefined
     }
+    if (policies.some(isBehind)) return undefined
     for (const state of others) {
       const response = this.#answer(state, false)
       if (response !== undefined) return response
     }
-    if (policies === undefined || !policies.subscription.withholds || !this.#mayPush(policies))
-      return undefined
-    if (others.some(({ subscription, table }) => subscription.isBehind(table))) return undefined
-    return this.#respond(policies, policies.subscription.withdraw(policies.table), false)
+    if (others.some(isBehind)) return undefined
+    const last = policies.find((state) => state.subscription.withholds && this.#mayPush(state))
+    return last && this.#respond(last, last.subscription.withdraw(last.table), false)
   }
 
   /** When `next` may have something even if nothing happens; milliseconds, undefined for never. */
@@ -160,8 +162,8 @@ export class DeltaSession {
    * connections already, and would put in force what comes first.
    */
   #expectsMoreMs(): number {
-    const isComplete = PROXY_TYPES.every((typeUrl) => this.#types.has(typeUrl))
-    if (!this.#resumes || isComplete || this.#node?.type !== 'ztunnel') return 0
+    const isComplete = PROXY_TYPES.get(this.#node?.type ?? '')?.every((typeUrl) => this.#types.has(typeUrl))
+    if (!this.#resumes || isComplete !== false) return 0
     return Math.max(0, (this.#startedAt ?? 0) + OTHER_TYPE_PATIENCE_MS - this.#options.now())
   }
 
@@ -232,8 +234,12 @@ export class DeltaSession {
 }
 
 const NOTHING: DeltaAnswer = { resources: [], removed: [], withAliases: false }
-/** What a node proxy subscribes to, in one go. */
-const PROXY_TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE]
+const POLICY_TYPES: readonly string[] = [AUTHORIZATION_TYPE, WAYPOINT_POLICY_TYPE]
+/** What a proxy of that type subscribes to, in one go: a waypoint is this project's, as Istio's ask for none of these. */
+const PROXY_TYPES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['ztunnel', [ADDRESS_TYPE, AUTHORIZATION_TYPE]],
+  ['waypoint', [ADDRESS_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE]],
+])
 /** A proxy writes its first requests together; later, the other type is not wanted. Milliseconds. */
 const OTHER_TYPE_PATIENCE_MS = 1_000
 /** Of a NACK's reason that is kept; a client writes it. Characters. */
@@ -242,6 +248,10 @@ const MAX_REASON_CHARS = 4096
 const MAX_REFUSED_TYPES = 16
 /** Of a type's name in the log. Characters. */
 const MAX_TYPE_URL_CHARS = 256
+
+function isBehind({ subscription, table }: ClientType): boolean {
+  return subscription.isBehind(table)
+}
 
 function tooFarBehind(): ConnectError {
   const message = 'too much changed since the last response: open another stream with what is held'

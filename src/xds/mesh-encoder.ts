@@ -1,10 +1,11 @@
+import { type Route, routeName } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 import { policyName, serviceKey } from '../mesh/names.ts'
-import { policyResource, serviceResource, workloadResource } from './mesh-resources.ts'
+import { policyResource, routeResource, serviceResource, workloadResource } from './mesh-resources.ts'
 import { type CachedResource, type NewResource, versionOf } from './resource.ts'
 import { sameValue } from './same-value.ts'
 import type { SourceSnapshot } from './source.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
 /** What a mesh became. */
 export interface EncodedMesh {
@@ -22,6 +23,7 @@ export class MeshEncoder {
   readonly #services = new KindEncoder<Service>(serviceKey, serviceResource)
   readonly #workloads = new KindEncoder<Workload>(({ uid }) => uid, workloadResource)
   readonly #policies = new KindEncoder<AuthorizationPolicy>(policyName, policyResource)
+  readonly #routes = new KindEncoder<Route>(routeName, routeResource)
 
   /**
    * Works for `TURN_MS` at a time; `nextTurn` resolves when other work has had
@@ -32,12 +34,20 @@ export class MeshEncoder {
     const services = await this.#services.encode(mesh.services, pause)
     const workloads = await this.#workloads.encode(mesh.workloads, pause)
     const policies = await this.#policies.encode(mesh.policies, pause)
+    const routes = await this.#routes.encode(mesh.routes ?? [], pause)
     return {
       resources: new Map([
         [ADDRESS_TYPE, [...services.resources, ...workloads.resources]],
         [AUTHORIZATION_TYPE, policies.resources],
+        [ROUTE_TYPE, routes.resources],
+        [WAYPOINT_POLICY_TYPE, []],
       ]),
-      mesh: { services: services.objects, workloads: workloads.objects, policies: policies.objects },
+      mesh: {
+        services: services.objects,
+        workloads: workloads.objects,
+        policies: policies.objects,
+        routes: routes.objects,
+      },
     }
   }
 }

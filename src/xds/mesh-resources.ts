@@ -1,15 +1,19 @@
+import { type Route, routeName } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 import { policyName, serviceKey } from '../mesh/names.ts'
 import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
+import { encodeRoute } from './encode-route.ts'
 import type { NewResource } from './resource.ts'
 import type { SourceSnapshot } from './source.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
-/** A mesh as the resources that node proxies subscribe to, by type. Both types are there even when empty. */
+/** A mesh as the resources that proxies subscribe to, by type. Every type is there even when empty: it is waited for. */
 export function meshResources(mesh: SourceSnapshot): ReadonlyMap<string, readonly NewResource[]> {
   return new Map([
     [ADDRESS_TYPE, [...mesh.services.map(serviceResource), ...mesh.workloads.map(workloadResource)]],
     [AUTHORIZATION_TYPE, mesh.policies.map(policyResource)],
+    [ROUTE_TYPE, (mesh.routes ?? []).map(routeResource)],
+    [WAYPOINT_POLICY_TYPE, []],
   ])
 }
 
@@ -46,4 +50,8 @@ export function policyResource(policy: AuthorizationPolicy): NewResource {
     groups: [],
     selective: policy.scope === 'WORKLOAD_SELECTOR',
   }
+}
+
+export function routeResource(route: Route): NewResource {
+  return { name: routeName(route), value: encodeRoute(route), aliases: [], groups: [] }
 }

@@ -1,3 +1,4 @@
+import type { WaypointPolicy } from '../mesh/http/policy-model.ts'
 import type { Route } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 
@@ -8,6 +9,8 @@ export interface SourceSnapshot {
   readonly policies: readonly AuthorizationPolicy[]
   /** Those that waypoints follow. Default none. */
   readonly routes?: readonly Route[]
+  /** Those that are bound to waypoints and to Services behind them, with their L7 fields. Default none. */
+  readonly waypointPolicies?: readonly WaypointPolicy[]
 }
 
 /** Something that a source cannot use as it stands, or only in part. One line each. */

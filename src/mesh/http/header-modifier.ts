@@ -40,6 +40,16 @@ export function isFramingHeader(name: string): boolean {
   return FRAMING_HEADERS.has(name)
 }
 
+/** Whether this may be the name of a header field (RFC 9110 section 5.6.2), in lower case. */
+export function isFieldName(name: string): boolean {
+  return /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)
+}
+
+/** Whether this may be a header field's value, which no line break may end early (RFC 9110 section 5.5). */
+export function isFieldValue(value: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+}
+
 const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'content-length',

@@ -8,7 +8,7 @@ export {
   filterResponse,
   type MirroredRequest,
 } from './filters.ts'
-export { applyHeaderModifier, isFramingHeader } from './header-modifier.ts'
+export { applyHeaderModifier, isFieldName, isFieldValue, isFramingHeader } from './header-modifier.ts'
 export type { WaypointPolicyContext } from './http-subject.ts'
 export { type HttpRoutes, type MatchOptions, type RouteMatch, RouteMatcher } from './match-route.ts'
 export { DEFAULT_PATH_NORMALIZATION, normalizePath, type PathNormalization } from './normalize-path.ts'
@@ -29,6 +29,7 @@ export {
 export type * from './route-model.ts'
 export { routeName } from './route-model.ts'
 export { compareRoutes } from './route-order.ts'
+export { RouteStore } from './route-store.ts'
 export {
   type ApplicableRoutes,
   type RouteChanges,
