@@ -5,6 +5,9 @@
 //
 //   node scripts/test.ts [file or glob …]
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const asRoot = process.getuid?.() === 0
@@ -17,13 +20,20 @@ const files =
     ? patterns
     : ['src/**/*.test.ts', 'test/integration/**/*.test.ts', 'scripts/**/*.test.ts']
 
+// Whatever a test leaves behind goes when the run is over. A short name: paths of Unix sockets are short.
+const temporary = mkdtempSync(join(tmpdir(), 'zt-'))
+
 const child = spawn(
   'unshare',
   [...unshare, 'sh', '-c', prepare, 'sh', 'tap', 'run', '--reporter=tap', ...files],
   {
     stdio: ['inherit', 'pipe', 'inherit'],
-    // Where ip and iptables live is not on an ordinary user's PATH.
-    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` },
+    env: {
+      ...process.env,
+      TMPDIR: temporary,
+      // Where ip and iptables live is not on an ordinary user's PATH.
+      PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`,
+    },
   },
 )
 
@@ -63,6 +73,7 @@ child.on('error', (error) => {
 child.on('close', (code, signal) => {
   if ((code !== 0 || signal !== null) && failed === 0) failed++
   process.stdout.write(`${details.filter((line) => !line.startsWith('#')).join('\n')}\n`.trimStart())
+  rmSync(temporary, { recursive: true, force: true })
   process.stdout.write(`${passed} passed, ${failed} failed\n`)
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1
 })
