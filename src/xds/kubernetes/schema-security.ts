@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseCidr } from '../../mesh/addresses.ts'
+import { isPathTemplate, parsePathTemplate } from '../../mesh/http/path-template.ts'
 import type {
   AuthorizationPolicy,
   MutualTlsMode,
@@ -67,6 +68,19 @@ const source = z
     error: 'serviceAccounts cannot be combined with principals or namespaces: they say the same thing',
   })
 
+const paths = z
+  .array(
+    z
+      .string({ error: 'expected text: put quotes around it' })
+      .min(1, { error: 'expected text that is not empty' })
+      .superRefine((text, context) => {
+        const reason = templateFault(text)
+        if (reason !== undefined) context.addIssue({ code: 'custom', message: reason })
+      }),
+  )
+  .min(1, { error: 'expected at least one value; leave the field out to match anything' })
+  .optional()
+
 const operation = z
   .strictObject({
     hosts: values,
@@ -75,8 +89,8 @@ const operation = z
     notPorts: ports,
     methods: values,
     notMethods: values,
-    paths: values,
-    notPaths: values,
+    paths,
+    notPaths: paths,
   })
   .refine(hasFields, { error: 'expected at least one field: an empty operation would never match' })
 
@@ -206,7 +220,7 @@ function checkConditionValues(when: PolicyCondition, context: z.RefinementCtx) {
   const check =
     when.key === 'destination.port'
       ? isPort
-      : ['source.ip', 'destination.ip'].includes(when.key)
+      : ['source.ip', 'destination.ip', 'remote.ip'].includes(when.key)
         ? isIpBlock
         : undefined
   if (check === undefined) return
@@ -231,6 +245,17 @@ function combinesAccounts(from: PolicySource): boolean {
   const accounts = from.serviceAccounts ?? from.notServiceAccounts
   const others = from.principals ?? from.notPrincipals ?? from.namespaces ?? from.notNamespaces
   return accounts !== undefined && others !== undefined
+}
+
+/** What is wrong with a path that has operators of a template in it. */
+function templateFault(text: string): string | undefined {
+  if (!isPathTemplate(text)) return undefined
+  try {
+    parsePathTemplate(text)
+    return undefined
+  } catch (error) {
+    return error instanceof SyntaxError ? error.message : String(error)
+  }
 }
 
 function isPort(text: string): boolean {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { PolicyTarget } from '../../mesh/http/policy-model.ts'
 import { meshOf, podYaml, policyYaml } from './test-support.ts'
 
 const CLASS = 'group: gateway.networking.k8s.io, kind: GatewayClass'
@@ -25,7 +26,7 @@ spec: {clusterIP: None}
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: outside, namespace: foo, labels: {istio.io/use-waypoint: wp}}
-spec: {hosts: [outside.example], addresses: [10.99.0.1], resolution: DNS, ports: [{number: 443, name: tls}]}
+spec: {hosts: [outside.example, two.example], addresses: [10.99.0.1], resolution: DNS, ports: [{number: 443, name: tls}]}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -33,42 +34,83 @@ metadata: {name: ingress, namespace: foo}
 spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
 `
 
-/** Where the policy stands, what it is bound to, who enforces it. */
-const CASES: readonly (readonly [namespace: string, reference: string, expected: RegExp])[] = [
-  ['foo', 'kind: Service, name: behind', /^enforced by the waypoint of Service foo\/behind alone/],
-  ['foo', 'kind: Service, name: bare', /^Service foo\/bare has no waypoint: nobody enforces/],
-  ['foo', 'kind: Service, name: gone', /^there is no Service foo\/gone: nobody enforces/],
-  ['bar', 'kind: Service, name: behind', /^there is no Service bar\/behind/],
-  ['bar', 'kind: Service, name: behind, namespace: foo', /^Service foo\/behind is of another namespace/],
-  ['foo', 'kind: Service, name: behind, namespace: foo', /^enforced by the waypoint/],
-  ['foo', `${ENTRY}, name: outside`, /^enforced by the waypoint of ServiceEntry foo\/outside alone/],
-  ['foo', 'kind: ServiceEntry, name: outside', /^ServiceEntry of group "" cannot be bound/],
-  ['foo', `${GATEWAY}, name: wp`, /^enforced by waypoint foo\/wp alone/],
-  ['foo', `${GATEWAY}, name: ingress`, /^enforced by Gateway foo\/ingress alone/],
-  ['foo', `${GATEWAY}, name: gone`, /^there is no Gateway foo\/gone/],
-  ['istio-system', `${CLASS}, name: istio-waypoint`, /^enforced by gateways of class istio-waypoint alone/],
-  ['foo', `${CLASS}, name: istio-waypoint`, /in the root namespace istio-system only/],
-  ['foo', 'kind: Pod, name: a', /^Pod of group "" cannot be bound: expected Service of group ""/],
+const GATEWAY_FOO_WP = [{ kind: 'gateway', namespace: 'foo', name: 'wp' }] as const
+const service = (host: string): readonly PolicyTarget[] => [{ kind: 'service', service: `foo/${host}` }]
+
+/** Where the policy stands, what it is bound to, what waypoints look it up by, and what is warned of. */
+type Case = readonly [
+  namespace: string,
+  reference: string,
+  targets: readonly PolicyTarget[],
+  warning: RegExp | undefined,
 ]
 
-t.test('a policy with a target never reaches a node proxy, and who enforces it is said', async (t) => {
-  for (const [namespace, reference, expected] of CASES) {
+const CASES: readonly Case[] = [
+  ['foo', 'kind: Service, name: behind', service('behind.foo.svc.cluster.local'), undefined],
+  [
+    'foo',
+    'kind: Service, name: bare',
+    service('bare.foo.svc.cluster.local'),
+    /^Service foo\/bare has no waypoint: nobody enforces/,
+  ],
+  ['foo', 'kind: Service, name: gone', [], /^there is no Service foo\/gone: nobody enforces/],
+  ['bar', 'kind: Service, name: behind', [], /^there is no Service bar\/behind/],
+  [
+    'bar',
+    'kind: Service, name: behind, namespace: foo',
+    [],
+    /^Service foo\/behind is of another namespace, .*: nobody enforces/,
+  ],
+  ['foo', 'kind: Service, name: behind, namespace: foo', service('behind.foo.svc.cluster.local'), undefined],
+  ['foo', `${ENTRY}, name: outside`, [...service('outside.example'), ...service('two.example')], undefined],
+  ['foo', 'kind: ServiceEntry, name: outside', [], /^ServiceEntry of group "" cannot be bound/],
+  ['foo', `${GATEWAY}, name: wp`, GATEWAY_FOO_WP, undefined],
+  [
+    'foo',
+    `${GATEWAY}, name: ingress`,
+    [],
+    /^enforced by Gateway foo\/ingress alone, which istiod configures/,
+  ],
+  ['foo', `${GATEWAY}, name: gone`, [], /^there is no Gateway foo\/gone/],
+  [
+    'istio-system',
+    `${CLASS}, name: istio-waypoint`,
+    [{ kind: 'gatewayClass', name: 'istio-waypoint' }],
+    undefined,
+  ],
+  ['istio-system', `${CLASS}, name: istio`, [], /^enforced by gateways of class istio alone/],
+  ['foo', `${CLASS}, name: istio-waypoint`, [], /in the root namespace istio-system only: nobody enforces/],
+  ['foo', 'kind: Pod, name: a', [], /^Pod of group "" cannot be bound: expected Service of group ""/],
+]
+
+t.test('a policy with a target goes to waypoints alone, and where none enforces it is said', async (t) => {
+  for (const [namespace, reference, targets, warning] of CASES) {
     for (const spec of [
       `{targetRefs: [{${reference}}]}`,
       `{action: DENY, targetRef: {${reference}}, rules: [{}]}`,
     ]) {
       const mesh = meshOf(MESH + policyYaml(spec, `{name: p, namespace: ${namespace}}`) + podYaml('a'))
       t.strictSame(mesh.policies, [], spec)
-      t.strictSame(
-        mesh.workloads.flatMap(({ authorizationPolicies }) => authorizationPolicies),
-        [],
-        spec,
-      )
+      const listed = mesh.workloads.flatMap(({ authorizationPolicies }) => authorizationPolicies)
+      t.strictSame(listed, [], spec)
+      const bound = mesh.waypointPolicies.flatMap(({ targets }) => targets)
+      t.strictSame(bound, targets, spec)
       const said = mesh.warnings.filter(({ object }) => object.kind === 'AuthorizationPolicy')
-      t.match(said, [{ field: 'spec.targetRefs', message: expected }], spec)
-      t.equal(said.length, 1, spec)
+      t.match(said, warning === undefined ? [] : [{ field: 'spec.targetRefs', message: warning }], spec)
+      t.equal(said.length, warning === undefined ? 0 : 1, spec)
     }
   }
+})
+
+t.test('a policy may have several targets, and is bound to those that waypoints know', async (t) => {
+  const refs = `[{kind: Service, name: behind}, {${GATEWAY}, name: gone}, {${GATEWAY}, name: wp}]`
+  const { waypointPolicies, warnings } = meshOf(MESH + policyYaml(`{targetRefs: ${refs}}`))
+  t.strictSame(
+    waypointPolicies.map(({ targets }) => targets),
+    [[...service('behind.foo.svc.cluster.local'), ...GATEWAY_FOO_WP]],
+  )
+  const said = warnings.filter(({ object }) => object.kind === 'AuthorizationPolicy')
+  t.match(said, [{ message: /there is no Gateway foo\/gone/ }])
 })
 
 t.test(

@@ -1,26 +1,35 @@
-import type { TargetReference } from './objects.ts'
+import type { PolicyTarget } from '../../mesh/http/policy-model.ts'
+import type { Service, TargetReference } from './objects.ts'
+import type { ServiceEntry } from './objects-networking.ts'
 import type { TranslateContext } from './translate-context.ts'
-import { isWaypoint, waypointOf } from './waypoint-bindings.ts'
+import { isWaypoint, WAYPOINT_CLASS, waypointOf } from './waypoint-bindings.ts'
+
+/** What a reference of a policy comes to. */
+export interface Enforcement {
+  /** What waypoints look the policy up by; none when no waypoint enforces it. */
+  readonly targets: readonly PolicyTarget[]
+  /** Undefined when waypoints enforce it, for all that the reference names. */
+  readonly warning: string | undefined
+}
 
 /**
- * Who enforces a policy that is bound to an object: a waypoint or a gateway,
- * never a node proxy, and nobody if the object has none. Said of every such
- * policy, since an operator who reads only that it is in force may take the
- * traffic that goes past the waypoint for covered.
+ * Who enforces a policy that is bound to an object: waypoints, never a node
+ * proxy, and nobody if the object has none. An operator who reads only that
+ * the policy is there would take its traffic for covered.
  */
-export function whoEnforces(
+export function enforcementOf(
   reference: TargetReference,
   policyNamespace: string,
   context: TranslateContext,
-): string {
+): Enforcement {
   const { group, kind, name, namespace } = reference
   const key = `${policyNamespace}/${name}`
   if (GROUPS.get(kind) !== group) {
     const known = [...GROUPS].map(([kind, group]) => `${kind} of group "${group}"`).join(', ')
-    return `${kind} of group "${group}" cannot be bound: expected ${known}; nobody enforces the policy`
+    return nobody(`${kind} of group "${group}" cannot be bound: expected ${known}`)
   }
   if (namespace !== undefined && namespace !== policyNamespace) {
-    return `${kind} ${namespace}/${name} is of another namespace, which Istio refuses: nobody enforces the policy`
+    return nobody(`${kind} ${namespace}/${name} is of another namespace, which Istio refuses`)
   }
   if (kind === 'GatewayClass') return ofClass(name, policyNamespace, context)
   return kind === 'Gateway' ? ofGateway(key, context) : ofService(kind, key, context)
@@ -33,26 +42,50 @@ const GROUPS: ReadonlyMap<string, string> = new Map([
   ['Gateway', 'gateway.networking.k8s.io'],
   ['GatewayClass', 'gateway.networking.k8s.io'],
 ])
-const NOT_BY_NODES = 'alone, which istiod configures, and not by node proxies'
 
-function ofClass(name: string, policyNamespace: string, { rootNamespace }: TranslateContext): string {
-  if (policyNamespace === rootNamespace) return `enforced by gateways of class ${name} ${NOT_BY_NODES}`
-  return `GatewayClass ${name} can be bound in the root namespace ${rootNamespace} only: nobody enforces the policy`
+function ofClass(name: string, policyNamespace: string, { rootNamespace }: TranslateContext): Enforcement {
+  if (policyNamespace !== rootNamespace) {
+    return nobody(`GatewayClass ${name} can be bound in the root namespace ${rootNamespace} only`)
+  }
+  if (name !== WAYPOINT_CLASS) return byOthers(`gateways of class ${name}`)
+  return { targets: [{ kind: 'gatewayClass', name }], warning: undefined }
 }
 
-function ofGateway(key: string, { objects }: TranslateContext): string {
+function ofGateway(key: string, { objects }: TranslateContext): Enforcement {
   const gateway = objects.gateways.get(key)
-  if (gateway === undefined) return `there is no Gateway ${key}: nobody enforces the policy`
-  return `enforced by ${isWaypoint(gateway) ? 'waypoint' : 'Gateway'} ${key} ${NOT_BY_NODES}`
+  if (gateway === undefined) return nobody(`there is no Gateway ${key}`)
+  if (!isWaypoint(gateway)) return byOthers(`Gateway ${key}`)
+  const { namespace, name } = gateway.metadata
+  return { targets: [{ kind: 'gateway', namespace, name }], warning: undefined }
 }
 
-function ofService(kind: string, key: string, context: TranslateContext): string {
+function ofService(kind: string, key: string, context: TranslateContext): Enforcement {
   const { services, serviceEntries } = context.objects
   const object = kind === 'Service' ? services.get(key) : serviceEntries.get(key)
-  if (object === undefined) return `there is no ${kind} ${key}: nobody enforces the policy`
+  if (object === undefined) return nobody(`there is no ${kind} ${key}`)
   const { namespace, labels } = object.metadata
+  const targets = hostsOf(object, context).map(
+    (host): PolicyTarget => ({ kind: 'service', service: `${namespace}/${host}` }),
+  )
   const waypoint = waypointOf({ object, kind: 'service', namespace, labels }, context)
-  return waypoint === undefined
-    ? `${kind} ${key} has no waypoint: nobody enforces the policy`
-    : `enforced by the waypoint of ${kind} ${key} ${NOT_BY_NODES}`
+  // Published all the same: a waypoint may be bound later, and must not be without it for a moment.
+  if (waypoint === undefined) return { ...nobody(`${kind} ${key} has no waypoint`), targets }
+  return { targets, warning: undefined }
+}
+
+function hostsOf(object: Service | ServiceEntry, { domain, published }: TranslateContext): readonly string[] {
+  const { name, namespace } = object.metadata
+  if (object.kind === 'Service') return [`${name}.${namespace}.svc.${domain}`]
+  return published.find(({ entry }) => entry === object)?.hosts.map(({ host }) => host) ?? []
+}
+
+function nobody(why: string): Enforcement {
+  return { targets: [], warning: `${why}: nobody enforces the policy` }
+}
+
+function byOthers(who: string): Enforcement {
+  return {
+    targets: [],
+    warning: `enforced by ${who} alone, which istiod configures, and not by waypoints or node proxies`,
+  }
 }

@@ -1,6 +1,5 @@
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
 import type { AuthorizationPolicy } from './objects.ts'
-import { whoEnforces } from './target-enforcers.ts'
 import type { TranslateContext } from './translate-context.ts'
 import { translateRule } from './translate-rule.ts'
 
@@ -28,12 +27,8 @@ export function translateAuthorizationPolicy(
   context: TranslateContext,
 ): AttachedPolicy | undefined {
   const { metadata, spec } = policy
-  if (spec.targetRefs.length > 0) {
-    for (const reference of spec.targetRefs) {
-      context.warn(policy, 'spec.targetRefs', whoEnforces(reference, metadata.namespace, context))
-    }
-    return undefined
-  }
+  // A waypoint's (translate-waypoint-policy.ts).
+  if (spec.targetRefs.length > 0) return undefined
   if (spec.action === 'CUSTOM' || spec.action === 'AUDIT') {
     context.warn(policy, 'spec.action', `${spec.action} is not enforced at L4: the policy has no effect`)
     return undefined
@@ -64,4 +59,5 @@ export function translateAuthorizationPolicy(
   }
 }
 
-const DRY_RUN_ANNOTATION = 'istio.io/dry-run'
+/** `true`: evaluated and reported, never enforced. */
+export const DRY_RUN_ANNOTATION = 'istio.io/dry-run'

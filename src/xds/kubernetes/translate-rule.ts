@@ -1,31 +1,17 @@
-import type { PolicyMatch, ServiceAccountMatch, StringMatch } from '../../mesh/model.ts'
+import type { PolicyMatch } from '../../mesh/model.ts'
 import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from './objects.ts'
-import { expandPrincipals } from './trust-domain-aliases.ts'
+import {
+  conditionMatch,
+  EMPTY_MATCH,
+  operationMatch,
+  sourceMatch,
+  type ValueContext,
+} from './rule-matches.ts'
 
-export interface RuleContext {
+export interface RuleContext extends ValueContext {
   readonly action: 'ALLOW' | 'DENY'
-  /** The policy's: where a bare service account name is looked for. */
-  readonly namespace: string
-  /** The mesh's trust domain, then its aliases. */
-  readonly trustDomains: readonly string[]
   /** `field` continues the rule's own path. */
   readonly warn: (field: string, message: string) => void
-}
-
-/** A match without any field. It never matches. */
-export const EMPTY_MATCH: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
 }
 
 /**
@@ -97,30 +83,15 @@ const UNSUPPORTED_OPERATION: readonly OperationField[] = [
 function fromOperation(operation: PolicyOperation, index: number): Entry {
   const unsupported = UNSUPPORTED_OPERATION.filter((field) => operation[field] !== undefined)
   return {
-    match: {
-      ...EMPTY_MATCH,
-      destinationPorts: toPorts(operation.ports),
-      notDestinationPorts: toPorts(operation.notPorts),
-    },
+    match: operationMatch(operation),
     unsupported: unsupported.map((field) => `.to[${index}].operation.${field}`),
   }
 }
 
-function fromSource(source: PolicySource, index: number, { namespace, trustDomains }: RuleContext): Entry {
-  const accounts = (names: Values) => (names ?? []).map((name) => toAccount(name, namespace))
+function fromSource(source: PolicySource, index: number, context: RuleContext): Entry {
   const unsupported = UNSUPPORTED_SOURCE.filter((field) => source[field] !== undefined)
   return {
-    match: {
-      ...EMPTY_MATCH,
-      namespaces: toMatches(source.namespaces),
-      notNamespaces: toMatches(source.notNamespaces),
-      principals: toPrincipals(source.principals, trustDomains),
-      notPrincipals: toPrincipals(source.notPrincipals, trustDomains),
-      serviceAccounts: accounts(source.serviceAccounts),
-      notServiceAccounts: accounts(source.notServiceAccounts),
-      sourceIps: toBlocks(source.ipBlocks),
-      notSourceIps: toBlocks(source.notIpBlocks),
-    },
+    match: sourceMatch(source, context),
     unsupported: unsupported.map((field) => `.from[${index}].source.${field}`),
   }
 }
@@ -129,65 +100,6 @@ function fromCondition(when: PolicyCondition, index: number, { trustDomains }: R
   const match = conditionMatch(when, trustDomains)
   if (match === undefined) return { match: EMPTY_MATCH, unsupported: [`.when[${index}].key`] }
   return { match: { ...EMPTY_MATCH, ...match }, unsupported: [] }
-}
-
-type Values = readonly string[] | undefined
-
-function conditionMatch(
-  { key, values, notValues }: PolicyCondition,
-  trustDomains: readonly string[],
-): Partial<PolicyMatch> | undefined {
-  switch (key) {
-    case 'source.ip':
-      return { sourceIps: toBlocks(values), notSourceIps: toBlocks(notValues) }
-    case 'source.namespace':
-      return { namespaces: toMatches(values), notNamespaces: toMatches(notValues) }
-    case 'source.principal':
-      return {
-        principals: toPrincipals(values, trustDomains),
-        notPrincipals: toPrincipals(notValues, trustDomains),
-      }
-    case 'destination.ip':
-      return { destinationIps: toBlocks(values), notDestinationIps: toBlocks(notValues) }
-    case 'destination.port':
-      return { destinationPorts: toPorts(values), notDestinationPorts: toPorts(notValues) }
-    default:
-      return undefined
-  }
-}
-
-/** `*` anything, `*x` ends in x, `x*` begins with x, else exactly this. */
-function toMatch(text: string): StringMatch {
-  if (text === '*') return { kind: 'presence' }
-  if (text.startsWith('*')) return { kind: 'suffix', value: text.slice(1) }
-  if (text.endsWith('*')) return { kind: 'prefix', value: text.slice(0, -1) }
-  return { kind: 'exact', value: text }
-}
-
-function toMatches(values: Values): readonly StringMatch[] {
-  return (values ?? []).map(toMatch)
-}
-
-function toPrincipals(values: Values, trustDomains: readonly string[]): readonly StringMatch[] {
-  return expandPrincipals(values ?? [], trustDomains).map(toMatch)
-}
-
-function toPorts(values: Values): readonly number[] {
-  return (values ?? []).map(Number)
-}
-
-function toBlocks(values: Values): readonly string[] {
-  return (values ?? []).map((block) => {
-    if (block.includes('/')) return block
-    return `${block}/${block.includes(':') ? 128 : 32}`
-  })
-}
-
-function toAccount(name: string, namespace: string): ServiceAccountMatch {
-  const [first = '', second] = name.split('/')
-  return second === undefined
-    ? { namespace, serviceAccount: first }
-    : { namespace: first, serviceAccount: second }
 }
 
 function isEmpty(match: PolicyMatch): boolean {

@@ -1,3 +1,4 @@
+import type { WaypointPolicy } from '../../mesh/http/policy-model.ts'
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
 import { policyName, serviceKey } from '../../mesh/names.ts'
 import { configuredTrustDomain, meshConfigOf, NETWORK_LABEL, SYSTEM_NAMESPACE } from './mesh-config.ts'
@@ -13,6 +14,7 @@ import { translatePeerAuthentications } from './translate-peer-authentication.ts
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
 import { translateService } from './translate-service.ts'
 import { publishEntries, translateServiceEntry } from './translate-service-entry.ts'
+import { translateWaypointPolicy } from './translate-waypoint-policy.ts'
 import { translatePod } from './translate-workload.ts'
 import { KeptResources, TranslationMemo } from './translation-memo.ts'
 import { checkGateways } from './waypoint-bindings.ts'
@@ -22,6 +24,8 @@ export interface MeshResources {
   readonly workloads: readonly Workload[]
   readonly services: readonly Service[]
   readonly policies: readonly MeshPolicy[]
+  /** Those that are bound to something (`targetRefs`). */
+  readonly waypointPolicies: readonly WaypointPolicy[]
   /** The one in force: as given, else the MeshConfig's, else `istio-system`. */
   readonly rootNamespace: string
   /** The mesh's own, then its aliases. */
@@ -46,9 +50,11 @@ export class Translator {
   readonly #workloads = new TranslationMemo<KubernetesObject, TranslatedWorkloads>()
   readonly #services = new TranslationMemo<KubernetesObject, readonly (Service | undefined)[]>()
   readonly #policies = new TranslationMemo<AuthorizationPolicy, AttachedPolicy | undefined>()
+  readonly #waypointPolicies = new TranslationMemo<AuthorizationPolicy, WaypointPolicy | undefined>()
   readonly #keptWorkloads = new KeptResources<Workload>(({ uid }) => uid)
   readonly #keptServices = new KeptResources<Service>(serviceKey)
   readonly #keptPolicies = new KeptResources<MeshPolicy>(policyName)
+  readonly #keptWaypointPolicies = new KeptResources<WaypointPolicy>(policyName)
 
   constructor(options: TranslateOptions) {
     this.#options = options
@@ -78,6 +84,7 @@ export class Translator {
       workloads: this.#keptWorkloads.keep(translated.flatMap(({ workloads }) => workloads)),
       services: this.#keptServices.keep(this.#translatedServices(context, tokenOf)),
       policies: this.#keptPolicies.keep([...attached.map(({ policy }) => policy), ...mutualTls.policies]),
+      waypointPolicies: this.#keptWaypointPolicies.keep(this.#boundPolicies(context, tokenOf)),
       rootNamespace: context.rootNamespace,
       trustDomains: [context.trustDomain, ...context.trustDomainAliases],
       warnings,
@@ -94,6 +101,16 @@ export class Translator {
           translateAuthorizationPolicy,
         ),
       )
+      .filter((policy) => policy !== undefined)
+  }
+
+  #boundPolicies(context: TranslateContext, tokenOf: TokenOf): readonly WaypointPolicy[] {
+    const { authorizationPolicies } = context.objects
+    return [...authorizationPolicies.values()]
+      .map((policy) => {
+        const token = tokenOf(policy.metadata.namespace)
+        return this.#waypointPolicies.translate(policy, token, context, translateWaypointPolicy)
+      })
       .filter((policy) => policy !== undefined)
   }
 
