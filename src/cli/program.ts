@@ -11,6 +11,7 @@ import { proxyCommand } from './proxy.ts'
 import { sidecarCommand } from './sidecar.ts'
 import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
+import { waypointCommand } from './waypoint.ts'
 
 /** The command line: one executable, one command per role of the mesh and per tool. */
 export function createProgram(): Command {
@@ -20,6 +21,7 @@ export function createProgram(): Command {
     .showHelpAfterError()
     .addCommand(labCommand())
     .addCommand(proxyCommand(packageVersion()))
+    .addCommand(waypointCommand(packageVersion()))
     .addCommand(configServerCommand())
     .addCommand(agentCommand())
     .addCommand(explainCommand())

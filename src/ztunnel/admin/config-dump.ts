@@ -19,6 +19,8 @@ export interface DumpSources {
   /** By uid; undefined in dedicated mode. */
   workloadState(): Promise<unknown>
   readonly version: unknown
+  /** What another kind of proxy has besides, by its key. */
+  others?(): Readonly<Record<string, unknown>>
 }
 
 /**
@@ -39,6 +41,7 @@ export async function configDump(sources: DumpSources): Promise<Record<string, u
     version: sources.version,
     workloadState,
     workloads: sortedBy([...mesh.workloads()], ({ uid }) => uid).map(dumpWorkload),
+    ...sources.others?.(),
   }
 }
 
