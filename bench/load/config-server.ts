@@ -14,6 +14,7 @@ import {
   silentLog,
   TokenIssuer,
 } from '../../src/identity/index.ts'
+import type { LabPod } from '../../src/lab/topology.ts'
 import { DeltaServer, ResourceCache } from '../../src/xds/index.ts'
 import { type MeshSize, meshOf, podYaml } from './mesh.ts'
 
@@ -21,6 +22,10 @@ export interface ServerSettings extends MeshSize {
   /** Undefined: from objects in memory. */
   readonly configDir?: string
   readonly certsDir: string
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string
+  /** Pods that the mesh has besides those that are made up; from objects only. */
+  readonly pods?: readonly LabPod[]
 }
 
 /** What it tells its parent, in the order of its doing. */
@@ -71,14 +76,14 @@ interface Served {
 }
 
 async function fromObjects(): Promise<Served> {
-  const { certsDir } = settings
+  const { certsDir, host = '127.0.0.1' } = settings
   const ca = new CertificateAuthority(await loadOrCreateCa(certsDir, { trustDomain: 'cluster.local' }))
   const issuer = await TokenIssuer.loadOrCreate(join(certsDir, 'token-key.pem'), {
     trustDomain: 'cluster.local',
   })
   const cache = new ResourceCache()
   const publisher = new MeshPublisher({ cache, guard: { replace: () => {} }, log: silentLog })
-  const mesh = meshOf(settings)
+  const mesh = meshOf(settings, 'node-0', settings.pods)
   delay.reset()
   const began = performance.now()
   publisher.publish(mesh)
@@ -87,15 +92,15 @@ async function fromObjects(): Promise<Served> {
   const authenticate = async (headers: Headers) => issuer.verify(bearerToken(headers))
   const listener = await openGrpcListener({
     ca,
-    names: { dnsNames: [], ipAddresses: ['127.0.0.1'] },
+    names: { dnsNames: [], ipAddresses: [host] },
     routes: new DeltaServer({ cache, authenticate }).routes,
     authenticate,
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: { host, port: 0 },
     log: silentLog,
   })
   const change = async (node: string) => {
     // All objects are new ones, as from a source that has read everything again.
-    const next = meshOf(settings, node)
+    const next = meshOf(settings, node, settings.pods)
     delay.reset()
     report({ kind: 'changing', at: Date.now() })
     publisher.publish(next)

@@ -1,5 +1,6 @@
-// Opens a number of TCP connections, sends one byte on each so that the far
-// application has surely accepted it, says so, and lets them rest.
+// Opens a number of TCP connections, has each begun at the far application with
+// one byte, says so, and lets them rest until it is killed.
+//   idle.ts HOST PORT COUNT
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
@@ -10,9 +11,16 @@ for (let opened = 0; opened < Number(count); opened += AT_ONCE) {
   await Promise.all(
     Array.from({ length: Math.min(AT_ONCE, Number(count) - opened) }, async () => {
       const socket = connect({ host, port: Number(port) })
+      socket.on('error', ({ message }) => fail(message))
+      socket.on('close', () => fail('closed'))
       await once(socket, 'connect')
-      socket.write('u')
+      socket.write('i')
     }),
   )
 }
 process.stdout.write('open\n')
+
+function fail(why: string): never {
+  process.stderr.write(`an idle connection did not stay: ${why}\n`)
+  process.exit(1)
+}

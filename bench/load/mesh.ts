@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LabPod } from '../../src/lab/topology.ts'
 import { aPort, aService, aWorkload } from '../../src/mesh/test-support.ts'
 import type { SourceSnapshot } from '../../src/xds/index.ts'
 
@@ -12,8 +13,12 @@ export interface MeshSize {
 const PER_FILE = 1_000
 const NAMESPACE = 'default'
 
-/** A mesh of new objects; the first workload's node is `node`. */
-export function meshOf({ services, workloads }: MeshSize, node = 'node-0'): SourceSnapshot {
+/** A mesh of new objects, and of `pods`; the first workload's node is `node`. */
+export function meshOf(
+  { services, workloads }: MeshSize,
+  node = 'node-0',
+  pods: readonly LabPod[] = [],
+): SourceSnapshot {
   return {
     services: Array.from({ length: services }, (_, i) =>
       aService({
@@ -22,18 +27,23 @@ export function meshOf({ services, workloads }: MeshSize, node = 'node-0'): Sour
         addresses: [{ network: '', address: address(172, i) }],
       }),
     ),
-    workloads: Array.from({ length: workloads }, (_, i) =>
-      aWorkload({
-        name: `w${i}`,
-        namespace: NAMESPACE,
-        serviceAccount: `sa${i % 500}`,
-        node: i === 0 ? node : `node-${i % 1000}`,
-        addresses: [address(10, i)],
-        services: new Map([
-          [`${NAMESPACE}/s${i % services}.${NAMESPACE}.svc.cluster.local` as const, [aPort(80, 8080)]],
-        ]),
-      }),
-    ),
+    workloads: [
+      ...pods.map(({ name, namespace, serviceAccount, node, addresses }) =>
+        aWorkload({ name, namespace, serviceAccount, node, addresses }),
+      ),
+      ...Array.from({ length: workloads }, (_, i) =>
+        aWorkload({
+          name: `w${i}`,
+          namespace: NAMESPACE,
+          serviceAccount: `sa${i % 500}`,
+          node: i === 0 ? node : `node-${i % 1000}`,
+          addresses: [address(10, i)],
+          services: new Map([
+            [`${NAMESPACE}/s${i % services}.${NAMESPACE}.svc.cluster.local` as const, [aPort(80, 8080)]],
+          ]),
+        }),
+      ),
+    ],
     policies: [],
   }
 }
