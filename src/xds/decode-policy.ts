@@ -10,7 +10,8 @@ import { policyBlockFromBytes } from './ip-bytes.ts'
 
 /** In the order of their numbers on the wire. */
 const POLICY_SCOPES: readonly AuthorizationPolicy['scope'][] = ['GLOBAL', 'NAMESPACE', 'WORKLOAD_SELECTOR']
-const POLICY_ACTIONS: readonly AuthorizationPolicy['action'][] = ['ALLOW', 'DENY']
+/** In the order of their numbers on the wire. */
+export const POLICY_ACTIONS: readonly AuthorizationPolicy['action'][] = ['ALLOW', 'DENY']
 
 /**
  * A policy as the mesh model has it. Throws `XdsError` (`invalid-resource`)
@@ -28,7 +29,8 @@ export function decodePolicy(message: Authorization): AuthorizationPolicy {
   })
 }
 
-function decodeMatch(message: Match): PolicyMatch {
+/** The lists of a match, as far as they can be read. */
+export function decodeMatch(message: Match): PolicyMatch {
   return {
     namespaces: decodeStrings(message.namespaces),
     notNamespaces: decodeStrings(message.notNamespaces),
@@ -45,7 +47,8 @@ function decodeMatch(message: Match): PolicyMatch {
   }
 }
 
-function decodeStrings(messages: readonly StringMatchMessage[]): readonly StringMatch[] {
+/** Without those that have no kind. */
+export function decodeStrings(messages: readonly StringMatchMessage[]): readonly StringMatch[] {
   const matches: StringMatch[] = []
   for (const { matchType } of messages) {
     if (matchType.case === undefined) continue
@@ -55,12 +58,13 @@ function decodeStrings(messages: readonly StringMatchMessage[]): readonly String
   return matches
 }
 
-function decodeAccount(message: { namespace: string; serviceAccount: string }): ServiceAccountMatch {
-  return { namespace: message.namespace, serviceAccount: message.serviceAccount }
-}
-
-function decodeBlocks(messages: readonly Address[]): readonly string[] {
+/** Without those that are no blocks. */
+export function decodeBlocks(messages: readonly Address[]): readonly string[] {
   return messages
     .map(({ address, length }) => policyBlockFromBytes(address, length))
     .filter((block) => block !== undefined)
+}
+
+function decodeAccount(message: { namespace: string; serviceAccount: string }): ServiceAccountMatch {
+  return { namespace: message.namespace, serviceAccount: message.serviceAccount }
 }

@@ -123,7 +123,8 @@ export function encodeAuthorization(policy: AuthorizationPolicy): Bytes {
   return toBinary(AuthorizationSchema, message)
 }
 
-function encodeMatch(match: PolicyMatch): MessageInitShape<typeof MatchSchema> {
+/** A match as a message. */
+export function encodeMatch(match: PolicyMatch): MessageInitShape<typeof MatchSchema> {
   return {
     namespaces: match.namespaces.map(encodeString),
     notNamespaces: match.notNamespaces.map(encodeString),
@@ -140,7 +141,8 @@ function encodeMatch(match: PolicyMatch): MessageInitShape<typeof MatchSchema> {
   }
 }
 
-function encodeString(match: StringMatch) {
+/** A text matcher as a message. */
+export function encodeString(match: StringMatch) {
   if (match.kind === 'presence') return { matchType: { case: 'presence' as const, value: {} } }
   return { matchType: { case: match.kind, value: match.value } }
 }

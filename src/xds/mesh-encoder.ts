@@ -1,7 +1,14 @@
+import type { WaypointPolicy } from '../mesh/http/policy-model.ts'
 import { type Route, routeName } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 import { policyName, serviceKey } from '../mesh/names.ts'
-import { policyResource, routeResource, serviceResource, workloadResource } from './mesh-resources.ts'
+import {
+  policyResource,
+  routeResource,
+  serviceResource,
+  waypointPolicyResource,
+  workloadResource,
+} from './mesh-resources.ts'
 import { type CachedResource, type NewResource, versionOf } from './resource.ts'
 import { sameValue } from './same-value.ts'
 import type { SourceSnapshot } from './source.ts'
@@ -24,6 +31,7 @@ export class MeshEncoder {
   readonly #workloads = new KindEncoder<Workload>(({ uid }) => uid, workloadResource)
   readonly #policies = new KindEncoder<AuthorizationPolicy>(policyName, policyResource)
   readonly #routes = new KindEncoder<Route>(routeName, routeResource)
+  readonly #waypointPolicies = new KindEncoder<WaypointPolicy>(policyName, waypointPolicyResource)
 
   /**
    * Works for `TURN_MS` at a time; `nextTurn` resolves when other work has had
@@ -35,18 +43,20 @@ export class MeshEncoder {
     const workloads = await this.#workloads.encode(mesh.workloads, pause)
     const policies = await this.#policies.encode(mesh.policies, pause)
     const routes = await this.#routes.encode(mesh.routes ?? [], pause)
+    const waypointPolicies = await this.#waypointPolicies.encode(mesh.waypointPolicies ?? [], pause)
     return {
       resources: new Map([
         [ADDRESS_TYPE, [...services.resources, ...workloads.resources]],
         [AUTHORIZATION_TYPE, policies.resources],
         [ROUTE_TYPE, routes.resources],
-        [WAYPOINT_POLICY_TYPE, []],
+        [WAYPOINT_POLICY_TYPE, waypointPolicies.resources],
       ]),
       mesh: {
         services: services.objects,
         workloads: workloads.objects,
         policies: policies.objects,
         routes: routes.objects,
+        waypointPolicies: waypointPolicies.objects,
       },
     }
   }

@@ -1,8 +1,10 @@
+import type { WaypointPolicy } from '../mesh/http/policy-model.ts'
 import { type Route, routeName } from '../mesh/http/route-model.ts'
 import type { AuthorizationPolicy, Service, Workload } from '../mesh/model.ts'
 import { policyName, serviceKey } from '../mesh/names.ts'
 import { encodeAuthorization, encodeService, encodeWorkload } from './encode.ts'
 import { encodeRoute } from './encode-route.ts'
+import { encodeWaypointPolicy } from './encode-waypoint-policy.ts'
 import type { NewResource } from './resource.ts'
 import type { SourceSnapshot } from './source.ts'
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
@@ -13,7 +15,7 @@ export function meshResources(mesh: SourceSnapshot): ReadonlyMap<string, readonl
     [ADDRESS_TYPE, [...mesh.services.map(serviceResource), ...mesh.workloads.map(workloadResource)]],
     [AUTHORIZATION_TYPE, mesh.policies.map(policyResource)],
     [ROUTE_TYPE, (mesh.routes ?? []).map(routeResource)],
-    [WAYPOINT_POLICY_TYPE, []],
+    [WAYPOINT_POLICY_TYPE, (mesh.waypointPolicies ?? []).map(waypointPolicyResource)],
   ])
 }
 
@@ -54,4 +56,8 @@ export function policyResource(policy: AuthorizationPolicy): NewResource {
 
 export function routeResource(route: Route): NewResource {
   return { name: routeName(route), value: encodeRoute(route), aliases: [], groups: [] }
+}
+
+export function waypointPolicyResource(policy: WaypointPolicy): NewResource {
+  return { name: policyName(policy), value: encodeWaypointPolicy(policy), aliases: [], groups: [] }
 }
