@@ -43,7 +43,12 @@ export function changesText(changes: readonly ResourceChange[], total: number): 
   return `${lines.join('\n')}\n`
 }
 
-const SECTIONS = { workload: 'workloads', service: 'services', policy: 'policies' } as const
+const SECTIONS = {
+  workload: 'workloads',
+  service: 'services',
+  policy: 'policies',
+  'waypoint-policy': 'waypoint-policies',
+} as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 function fieldLine({ field, before, after }: FieldChange): string {

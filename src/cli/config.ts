@@ -26,7 +26,14 @@ export function configCommand(): Command {
     .action((dirs: readonly string[], flags: Flags) => explained('validate', () => validate(dirs, flags)))
   subcommand(config, 'show', 'print the resources that proxies would get')
     .argument('<dir...>', 'the folder of YAML, or several that are read as one')
-    .addOption(new Option('--type <type>', 'of one type only').choices(['workload', 'service', 'policy']))
+    .addOption(
+      new Option('--type <type>', 'of one type only').choices([
+        'workload',
+        'service',
+        'policy',
+        'waypoint-policy',
+      ]),
+    )
     .action((dirs: readonly string[], flags: ShowFlags) => explained('show', () => show(dirs, flags)))
   subcommand(config, 'diff', 'print what a change would push to proxies')
     .argument('<old>', 'the folder as it is')

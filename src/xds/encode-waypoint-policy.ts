@@ -37,8 +37,10 @@ function encodeTarget(target: PolicyTarget): MessageInitShape<typeof PolicyTarge
 }
 
 function encodeHttpMatch(match: HttpPolicyMatch): MessageInitShape<typeof PolicyMatchSchema> {
+  const connection = encodeMatch(match)
+  const isOfConnection = Object.values(connection).some((list) => Array.isArray(list) && list.length > 0)
   return {
-    connection: encodeMatch(match),
+    ...(isOfConnection && { connection }),
     trustDomains: match.trustDomains.map(encodeString),
     notTrustDomains: match.notTrustDomains.map(encodeString),
     remoteIps: match.remoteIps.map(cidrToBytes),

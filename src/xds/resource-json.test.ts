@@ -1,4 +1,5 @@
 import t from 'tap'
+import { aWaypointMatch, aWaypointPolicy } from '../mesh/http/policy-test-support.ts'
 import { aMatch } from '../mesh/test-support.ts'
 import { diffResources } from './resource-diff.ts'
 import { readableResources } from './resource-json.ts'
@@ -95,5 +96,33 @@ t.test('a difference names resources, and of changed ones the fields', async (t)
       ],
     },
     { change: 'removed', kind: 'workload', name: 'Kubernetes//Pod/foo/gone', fields: [] },
+  ])
+})
+
+t.test('a policy of a waypoint is a kind of its own', async (t) => {
+  const rules = [
+    [[aWaypointMatch({ paths: [{ kind: 'prefix', value: '/admin' }], remoteIps: ['10.0.0.0/8'] })]],
+  ]
+  const mesh = {
+    workloads: [],
+    services: [],
+    policies: [policy('p')],
+    waypointPolicies: [aWaypointPolicy({ rules })],
+  }
+  t.match(readableResources(mesh), [
+    { kind: 'policy', name: 'foo/p' },
+    {
+      kind: 'waypoint-policy',
+      name: 'default/policy',
+      value: {
+        targets: [{ gateway: { namespace: 'default', name: 'waypoint' } }],
+        action: 'ALLOW',
+        rules: [
+          {
+            clauses: [{ matches: [{ paths: [{ text: { prefix: '/admin' } }], remoteIps: ['10.0.0.0/8'] }] }],
+          },
+        ],
+      },
+    },
   ])
 })

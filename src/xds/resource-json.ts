@@ -1,12 +1,13 @@
 import { type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf'
 import { AuthorizationSchema } from '../gen/istio/security/authorization_pb.ts'
 import { AddressSchema } from '../gen/istio/workload/workload_pb.ts'
+import { PolicySchema } from '../gen/ztunnel/waypoint/policy_pb.ts'
 import { addressFromBytes, cidrFromBytes } from './ip-bytes.ts'
 import { meshResources } from './mesh-resources.ts'
 import type { SourceSnapshot } from './source.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
-export type ResourceKind = 'workload' | 'service' | 'policy'
+export type ResourceKind = 'workload' | 'service' | 'policy' | 'waypoint-policy'
 
 /** A resource as proxies get it, in a form for people. */
 export interface ReadableResource {
@@ -21,7 +22,7 @@ export interface ReadableResource {
   readonly value: { readonly [field: string]: JsonValue }
 }
 
-/** What proxies would get of a mesh, decoded from the very bytes; services, workloads, policies, each by name. */
+/** What proxies would get of a mesh, decoded from the very bytes; services, workloads, policies, those of waypoints, each by name. */
 export function readableResources(mesh: SourceSnapshot): readonly ReadableResource[] {
   const resources = meshResources(mesh)
   const addresses = (resources.get(ADDRESS_TYPE) ?? []).map(({ name, value }): ReadableResource => {
@@ -31,14 +32,25 @@ export function readableResources(mesh: SourceSnapshot): readonly ReadableResour
     const inner = isRecord(json) ? json[kind] : undefined
     return { kind, name, value: isRecord(inner) ? inner : {} }
   })
-  const policies = (resources.get(AUTHORIZATION_TYPE) ?? []).map(({ name, value }): ReadableResource => {
-    const json = readable(AuthorizationSchema, value)
-    return { kind: 'policy', name, value: isRecord(json) ? json : {} }
-  })
-  return [...addresses, ...policies].sort(byKindAndName)
+  const others = OTHERS.flatMap(({ kind, typeUrl, schema }) =>
+    (resources.get(typeUrl) ?? []).map(({ name, value }): ReadableResource => {
+      const json = readable(schema, value)
+      return { kind, name, value: isRecord(json) ? json : {} }
+    }),
+  )
+  return [...addresses, ...others].sort(byKindAndName)
 }
 
-const ORDER: readonly ResourceKind[] = ['service', 'workload', 'policy']
+/** Whose message is the resource itself. */
+const OTHERS: readonly {
+  readonly kind: ResourceKind
+  readonly typeUrl: string
+  readonly schema: DescMessage
+}[] = [
+  { kind: 'policy', typeUrl: AUTHORIZATION_TYPE, schema: AuthorizationSchema },
+  { kind: 'waypoint-policy', typeUrl: WAYPOINT_POLICY_TYPE, schema: PolicySchema },
+]
+const ORDER: readonly ResourceKind[] = ['service', 'workload', 'policy', 'waypoint-policy']
 
 function byKindAndName(a: ReadableResource, b: ReadableResource): number {
   if (a.kind !== b.kind) return ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)
