@@ -12,4 +12,6 @@ export type {
 export type { HttpLimits } from './limits.ts'
 export { type ServeHttpOptions, serveHttp } from './serve.ts'
 export { SNIFF_BYTES, type Sniffed, sniffProtocol } from './sniff.ts'
-export { HttpUpstreamPool, type UpstreamPoolOptions } from './upstream-pool.ts'
+export { readFirstBytes } from './sniff-stream.ts'
+export type { UpstreamPoolOptions } from './upstream-bounds.ts'
+export { HttpUpstreamPool } from './upstream-pool.ts'

@@ -15,13 +15,9 @@ export const SNIFF_BYTES = 1024
  * either; a server-first protocol must not be kept waiting for it.
  */
 export function sniffProtocol(bytes: Uint8Array): Sniffed {
-  if (isPrefix(bytes, PREFACE)) return bytes.length >= PREFACE.length ? 'http2' : 'need-more'
-  if (
-    bytes.length > 0 &&
-    PREFACE.length < bytes.length &&
-    isPrefix(bytes.subarray(0, PREFACE.length), PREFACE)
-  )
-    return 'http2'
+  const common = commonLength(bytes, PREFACE)
+  if (common === PREFACE.length) return 'http2'
+  if (common === bytes.length) return 'need-more'
   const method = readMethod(bytes)
   if (method === 'need-more' || method === 'other') return method
   if (KNOWN_METHODS.has(method)) return knownMethod(bytes, method)
@@ -47,9 +43,11 @@ const SPACE = 0x20
 const LINE_FEED = 0x0a
 const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \r\n]+ HTTP\/1\.\d\r?\n/
 
-function isPrefix(bytes: Uint8Array, whole: Uint8Array): boolean {
-  if (bytes.length > whole.length) return false
-  return bytes.every((byte, index) => byte === whole[index])
+/** How many bytes both begin with. */
+function commonLength(bytes: Uint8Array, whole: Uint8Array): number {
+  const length = Math.min(bytes.length, whole.length)
+  for (let index = 0; index < length; index++) if (bytes[index] !== whole[index]) return index
+  return length
 }
 
 /** The word before the first space. */
