@@ -5,7 +5,7 @@ import { until } from '../support/until.ts'
 import type { EnvoyProcess } from './support/envoy-process.ts'
 import type { InteropLab } from './support/interop-lab.ts'
 import { type Seat, type SeatConfig, startSeats } from './support/seats.ts'
-import { receive } from './support/tunnel-suite.ts'
+import { bulk, receive, serverFirst, type TunnelEnds } from './support/tunnel-suite.ts'
 
 t.setTimeout(60_000)
 
@@ -47,11 +47,18 @@ t.test('IPv6 only: Envoy as waypoint, sandwich, gateway and legacy sidecar', asy
     await t.test(seat.name, async (t) => {
       const tls = await lab.credentials(seat.id)
       await using envoy = await lab.envoy(seat.pod, seat.config(tls, refusal.config))
-      await t.test('allowed: 1 MiB each way', (t) => carries(t, seat))
+      await t.test('allowed, over IPv6 to the end, half-closed', (t) => carries(t, seat))
+      await t.test('64 MiB each way at once arrive unchanged', (t) => bulk(t, () => open(seat)))
+      await t.test('the server may speak first', (t) => serverFirst(t, () => open(seat)))
       await t.test(`denied by ${refusal.policy ?? 'Envoy'}`, (t) => denies(t, lab, envoy, refusal))
     })
   }
 })
+
+async function open(seat: Seat): Promise<TunnelEnds> {
+  const client = await seat.dial()
+  return { client, app: await seat.app.accept() }
+}
 
 async function carries(t: Test, seat: Seat): Promise<void> {
   const client = await seat.dial()

@@ -1,5 +1,6 @@
 import '../support/own-namespaces.ts'
 import t, { type Test } from 'tap'
+import { certificatesOf } from '../support/certificates.ts'
 import { until } from '../support/until.ts'
 import { refusesClient } from './support/credentials-suite.ts'
 import type { EnvoyProcess } from './support/envoy-process.ts'
@@ -26,19 +27,26 @@ interface Rotating {
 }
 
 t.test(
-  'a waypoint’s or gateway’s certificate is replaced while it runs, and the first one expires',
+  'certificates are replaced on both sides of a waypoint or gateway, and the first ones expire',
   async (t) => {
-    const { lab, ...seats } = await startSeats(t)
+    const { lab, ...seats } = await startSeats(t, { svidTtl: `${LIFETIME_S}s` })
     const { waypoint, egress, eastWest, ingress } = seats
     const rotating: Rotating[] = []
     for (const seat of [waypoint, egress, eastWest, ingress]) {
       const stale = await lab.credentials(seat.id, LIFETIME_S)
       rotating.push(await start(lab, seat, { unshared: true, origins: { [STALE_PORT]: stale } }))
     }
+    const ours = await ourSerials(lab)
     const issuedAt = performance.now()
     for (const { replace } of rotating) await replace(LONG_S)
     await until(() => performance.now() - issuedAt > (LIFETIME_S + 1) * 1000, 'the first certificates expire')
 
+    t.ok(ours.length >= 2, `${ours.length} of ours`)
+    const now = await ourSerials(lab)
+    t.notOk(
+      now.some((serial) => ours.includes(serial)),
+      'none of our first ones is left',
+    )
     for (const { seat, envoy, long } of rotating) {
       await t.test(`${seat.name}: new connections have the new one, an open tunnel goes on`, async (t) => {
         t.equal(await openAtOnce(TUNNELS, () => seat.dial(), seat.app), TUNNELS)
@@ -69,6 +77,12 @@ async function start(lab: Seats['lab'], seat: Seat, config: SeatConfig): Promise
   const got = receive(client)
   client.write('question')
   return { seat, envoy, replace, long: { client, app: await seat.app.acceptBefore(got) } }
+}
+
+/** Of the leaves that our proxies bear in the pods of both nodes. */
+async function ourSerials({ mesh }: Seats['lab']): Promise<string[]> {
+  const dumps = await Promise.all(['node-a', 'node-b'].map((node) => certificatesOf(mesh, node)))
+  return dumps.flat().flatMap(({ chain }) => chain.slice(0, 1).map(({ serialNumber }) => serialNumber))
 }
 
 async function goesOn(t: Test, { client, app }: TunnelEnds): Promise<void> {

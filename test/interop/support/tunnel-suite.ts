@@ -66,8 +66,8 @@ export async function lateRequestArrives(open: OpenTunnel): Promise<boolean> {
   return (await heard).text === 'late'
 }
 
-/** The application closes last, so that whatever its proxy does then cuts nothing. */
-async function bulk(t: Test, open: OpenTunnel): Promise<void> {
+/** 64 MiB each way. The application closes last, so that whatever its proxy does then cuts nothing. */
+export async function bulk(t: Test, open: OpenTunnel): Promise<void> {
   const { client, app } = await open()
   const [heard, got] = [receive(app), receive(client)]
   const [up, down] = await Promise.all([send(client, BULK_BYTES), send(app, BULK_BYTES)])
@@ -77,7 +77,7 @@ async function bulk(t: Test, open: OpenTunnel): Promise<void> {
   t.match(await got, { bytes: BULK_BYTES, sha256: down }, 'down')
 }
 
-async function serverFirst(t: Test, open: OpenTunnel): Promise<void> {
+export async function serverFirst(t: Test, open: OpenTunnel): Promise<void> {
   const { client, app } = await open()
   app.write('220 ready')
   const [greeting] = await once(client.resume(), 'data')
