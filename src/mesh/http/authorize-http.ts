@@ -39,16 +39,25 @@ export function authorizeHttp(
   return { ...decision, tree }
 }
 
-/** Number of the first rule that matches, from 1. */
+/** Number of the first rule that matches, from 1. Plain loops, as at layer 4. */
 function matchingRule(policy: CompiledWaypointPolicy, subject: HttpSubject): number | undefined {
-  const index = policy.compiled.findIndex(
-    (rule) =>
-      !isLeftOut(policy, rule, subject) &&
-      rule.clauses.every(
-        (matches) => matches.length === 0 || matches.some((match) => matchHolds(match, subject)),
-      ),
-  )
-  return index === -1 ? undefined : index + 1
+  let number = 0
+  for (const rule of policy.compiled) {
+    number++
+    if (!isLeftOut(policy, rule, subject) && ruleHolds(rule, subject)) return number
+  }
+  return undefined
+}
+
+function ruleHolds({ clauses }: CompiledWaypointRule, subject: HttpSubject): boolean {
+  for (const clause of clauses) if (!clauseHolds(clause, subject)) return false
+  return true
+}
+
+function clauseHolds(matches: readonly (readonly WaypointField[])[], subject: HttpSubject): boolean {
+  if (matches.length === 0) return true
+  for (const match of matches) if (matchHolds(match, subject)) return true
+  return false
 }
 
 function isLeftOut(
@@ -61,7 +70,9 @@ function isLeftOut(
 
 /** A match without any list never matches, as at layer 4. */
 function matchHolds(match: readonly WaypointField[], subject: HttpSubject): boolean {
-  return match.length > 0 && match.every((field) => holds(field, subject))
+  if (match.length === 0) return false
+  for (const field of match) if (!holds(field, subject)) return false
+  return true
 }
 
 function holds(field: WaypointField, subject: HttpSubject): boolean {

@@ -30,6 +30,7 @@ export class HttpSubject {
   readonly #remote: AddressWords | undefined
   #paths: Forms | undefined
   #hosts: Forms | undefined
+  #methods: Forms | undefined
 
   constructor(context: WaypointPolicyContext, head: HttpRequestHead | undefined) {
     this.connection = policySubject(context)
@@ -60,7 +61,8 @@ export class HttpSubject {
         this.#hosts ??= hostForms(head?.authority ?? '')
         return this.#hosts
       case 'method':
-        return head === undefined ? [] : methodForms(head.method)
+        this.#methods ??= head === undefined ? [] : methodForms(head.method)
+        return this.#methods
       case 'path':
         this.#paths ??= head === undefined ? [] : pathForms(head.path)
         return this.#paths
@@ -86,7 +88,11 @@ export class HttpSubject {
         return field.values.some((value) => this.texts(field).some((text) => matchesText(value, text)))
       case 'host':
         // Istio's own comparison lets in: who allows `a.example:8080` does not mean every port of it.
-        return hitsForms(field, field.values, this.texts(field).slice(0, field.refuses ? undefined : 1))
+        return hitsForms(
+          field,
+          field.values,
+          field.refuses ? this.texts(field) : this.texts(field).slice(0, 1),
+        )
       case 'method':
       case 'path':
       case 'header':
@@ -97,15 +103,19 @@ export class HttpSubject {
   }
 }
 
-/** Any form where a hit refuses, all of them where it lets in. */
+/** Any form where a hit refuses, all of them where it lets in. Plain loops: this is most of what a request costs here. */
 function hitsForms<V extends StringMatch | CompiledPath>(
   { refuses }: HttpField,
   values: readonly V[],
   forms: Forms,
 ): boolean {
-  if (forms.length === 0) return false
-  const hits = (text: string) => values.some((value) => matchesForm(value, text))
-  return refuses ? forms.some(hits) : forms.every(hits)
+  for (const form of forms) if (hitsForm(values, form) === refuses) return refuses
+  return !refuses && forms.length > 0
+}
+
+function hitsForm(values: readonly (StringMatch | CompiledPath)[], form: string): boolean {
+  for (const value of values) if (matchesForm(value, form)) return true
+  return false
 }
 
 /** Presence is being there at all: a header may be empty. */

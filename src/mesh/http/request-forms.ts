@@ -35,7 +35,8 @@ export function hostForms(authority: string): Forms {
 
 /** Case counts (RFC 9110 section 9.1), but servers are known that do not care. */
 export function methodForms(method: string): Forms {
-  return [...new Set([method, method.toUpperCase()])]
+  const upper = method.toUpperCase()
+  return upper === method ? [method] : [method, upper]
 }
 
 /**
@@ -48,8 +49,8 @@ export function headerForms(head: HttpRequestHead, name: string): Forms {
   if (name === ':method') return [head.method]
   if (name === ':path') return [head.path]
   if (name === ':scheme') return [head.scheme]
-  const joined = headerValue(head.headers, name)
-  return joined === undefined ? [] : [...new Set([joined, ...headerValues(head.headers, name)])]
+  const values = headerValues(head.headers, name)
+  return values.length <= 1 ? values : [headerValue(head.headers, name) ?? '', ...values]
 }
 
 /** Without any of these a path has one form. */
