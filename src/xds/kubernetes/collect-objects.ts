@@ -21,6 +21,10 @@ export function collectObjects(all: readonly KubernetesObject[]): KubernetesObje
     workloadEntries: pick('WorkloadEntry'),
     authorizationPolicies: pick('AuthorizationPolicy'),
     peerAuthentications: pick('PeerAuthentication'),
+    httpRoutes: pick('HTTPRoute'),
+    grpcRoutes: pick('GRPCRoute'),
+    tcpRoutes: pick('TCPRoute'),
+    referenceGrants: pick('ReferenceGrant'),
   }
 }
 

@@ -88,6 +88,10 @@ export const KNOWN_FIELDS: ReadonlyMap<string, Shape> = new Map([
   ['Gateway', GATEWAY],
   ['ServiceEntry', WITH_SPEC],
   ['WorkloadEntry', WITH_SPEC],
+  ['HTTPRoute', WITH_SPEC],
+  ['GRPCRoute', WITH_SPEC],
+  ['TCPRoute', WITH_SPEC],
+  ['ReferenceGrant', WITH_SPEC],
 ])
 
 function fields(...lists: readonly string[]): Shape {

@@ -2,6 +2,7 @@ import type { ConfigMap, Node } from './objects-cluster.ts'
 import type { EndpointSlice } from './objects-discovery.ts'
 import type { Gateway } from './objects-gateway.ts'
 import type { ServiceEntry, WorkloadEntry } from './objects-networking.ts'
+import type { HttpRouteObject, ReferenceGrant, TcpRouteObject } from './objects-route.ts'
 
 /**
  * Kubernetes and Istio objects, reduced to the fields that an ambient mesh is
@@ -192,6 +193,10 @@ export type KubernetesObject =
   | PeerAuthentication
   | Node
   | ConfigMap
+  | HttpRouteObject<'HTTPRoute'>
+  | HttpRouteObject<'GRPCRoute'>
+  | TcpRouteObject
+  | ReferenceGrant
 
 /** The objects of a folder by kind, in order of key. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface KubernetesObjects {
@@ -206,4 +211,8 @@ export interface KubernetesObjects {
   readonly workloadEntries: ReadonlyMap<string, WorkloadEntry>
   readonly authorizationPolicies: ReadonlyMap<string, AuthorizationPolicy>
   readonly peerAuthentications: ReadonlyMap<string, PeerAuthentication>
+  readonly httpRoutes: ReadonlyMap<string, HttpRouteObject<'HTTPRoute'>>
+  readonly grpcRoutes: ReadonlyMap<string, HttpRouteObject<'GRPCRoute'>>
+  readonly tcpRoutes: ReadonlyMap<string, TcpRouteObject>
+  readonly referenceGrants: ReadonlyMap<string, ReferenceGrant>
 }

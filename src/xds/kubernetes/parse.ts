@@ -8,8 +8,11 @@ import { configMapSchema, nodeSchema } from './schema-cluster.ts'
 import { namespaceSchema, podSchema, serviceSchema } from './schema-core.ts'
 import { endpointSliceSchema } from './schema-discovery.ts'
 import { gatewaySchema } from './schema-gateway.ts'
+import { grpcRouteSchema } from './schema-grpc-route.ts'
+import { httpRouteSchema } from './schema-http-route.ts'
 import { serviceEntrySchema, workloadEntrySchema } from './schema-networking.ts'
 import { authorizationPolicySchema, peerAuthenticationSchema } from './schema-security.ts'
+import { referenceGrantSchema, tcpRouteSchema } from './schema-tcp-route.ts'
 import { unknownFields } from './unknown-fields.ts'
 import { yamlChunks } from './yaml-chunks.ts'
 
@@ -114,6 +117,13 @@ const SCHEMAS: ReadonlyMap<string, z.ZodType<KubernetesObject>> = new Map<
   ['v1/ConfigMap', configMapSchema],
   ['gateway.networking.k8s.io/v1/Gateway', gatewaySchema],
   ['gateway.networking.k8s.io/v1beta1/Gateway', gatewaySchema],
+  ['gateway.networking.k8s.io/v1/HTTPRoute', httpRouteSchema],
+  ['gateway.networking.k8s.io/v1beta1/HTTPRoute', httpRouteSchema],
+  ['gateway.networking.k8s.io/v1/GRPCRoute', grpcRouteSchema],
+  ['gateway.networking.k8s.io/v1/TCPRoute', tcpRouteSchema],
+  ['gateway.networking.k8s.io/v1alpha2/TCPRoute', tcpRouteSchema],
+  ['gateway.networking.k8s.io/v1/ReferenceGrant', referenceGrantSchema],
+  ['gateway.networking.k8s.io/v1beta1/ReferenceGrant', referenceGrantSchema],
   ['networking.istio.io/v1/ServiceEntry', serviceEntrySchema],
   ['networking.istio.io/v1beta1/ServiceEntry', serviceEntrySchema],
   ['networking.istio.io/v1/WorkloadEntry', workloadEntrySchema],

@@ -1,4 +1,5 @@
 import type { WaypointPolicy } from '../../mesh/http/policy-model.ts'
+import { type Route, routeName } from '../../mesh/http/route-model.ts'
 import type { AuthorizationPolicy as MeshPolicy, Service, Workload } from '../../mesh/model.ts'
 import { policyName, serviceKey } from '../../mesh/names.ts'
 import { configuredTrustDomain, meshConfigOf, NETWORK_LABEL, SYSTEM_NAMESPACE } from './mesh-config.ts'
@@ -12,6 +13,7 @@ import { translateEntryEndpoints, translateWorkloadEntry } from './translate-end
 import { slicedPods, translateEndpointSlice } from './translate-endpoint-slice.ts'
 import { translatePeerAuthentications } from './translate-peer-authentication.ts'
 import { type AttachedPolicy, translateAuthorizationPolicy } from './translate-policy.ts'
+import { translateRoutes } from './translate-route.ts'
 import { translateService } from './translate-service.ts'
 import { publishEntries, translateServiceEntry } from './translate-service-entry.ts'
 import { translateWaypointPolicy } from './translate-waypoint-policy.ts'
@@ -26,6 +28,7 @@ export interface MeshResources {
   readonly policies: readonly MeshPolicy[]
   /** Those that are bound to something (`targetRefs`). */
   readonly waypointPolicies: readonly WaypointPolicy[]
+  readonly routes: readonly Route[]
   /** The one in force: as given, else the MeshConfig's, else `istio-system`. */
   readonly rootNamespace: string
   /** The mesh's own, then its aliases. */
@@ -55,6 +58,7 @@ export class Translator {
   readonly #keptServices = new KeptResources<Service>(serviceKey)
   readonly #keptPolicies = new KeptResources<MeshPolicy>(policyName)
   readonly #keptWaypointPolicies = new KeptResources<WaypointPolicy>(policyName)
+  readonly #keptRoutes = new KeptResources<Route>(routeName)
 
   constructor(options: TranslateOptions) {
     this.#options = options
@@ -85,6 +89,7 @@ export class Translator {
       services: this.#keptServices.keep(this.#translatedServices(context, tokenOf)),
       policies: this.#keptPolicies.keep([...attached.map(({ policy }) => policy), ...mutualTls.policies]),
       waypointPolicies: this.#keptWaypointPolicies.keep(this.#boundPolicies(context, tokenOf)),
+      routes: this.#keptRoutes.keep(translateRoutes(context)),
       rootNamespace: context.rootNamespace,
       trustDomains: [context.trustDomain, ...context.trustDomainAliases],
       warnings,

@@ -155,7 +155,8 @@ function servedBy(gateway: Gateway): string {
   return gateway.metadata.labels[WAYPOINT_FOR_LABEL] ?? byDefault
 }
 
-function admits(gateway: Gateway, namespace: string, { objects }: TranslateContext): boolean {
+/** Whether the listener of a waypoint admits what is in a namespace. */
+export function admits(gateway: Gateway, namespace: string, { objects }: TranslateContext): boolean {
   const allowed = meshListenerOf(gateway)?.allowedNamespaces ?? { from: 'Same' as const }
   if (allowed.from === 'All') return true
   if (allowed.from === 'Same') return gateway.metadata.namespace === namespace
