@@ -90,7 +90,8 @@ function explain(policy: CompiledWaypointPolicy, subject: HttpSubject): PolicyRe
 function fieldResult(field: WaypointField, subject: HttpSubject): FieldResult {
   if (field.layer === 4) return explainField(field.field, subject.connection)
   const { name, kind, expected } = field.field
-  const [actual = ''] = subject.texts(field.field)
+  // All that the request may be taken for: else nobody would understand that `/x/..;/admin` is denied.
+  const actual = subject.texts(field.field).join(' or ')
   const matched = subject.holds(field.field)
   if (kind === 'unsupported') return { field: name, matched, actual: 'not verified here', expected }
   if (isRequestField(kind) && subject.head === undefined) {

@@ -90,6 +90,14 @@ t.test('/admin/..;/ is below /admin to one server and the root to another', asyn
   t.equal(allowed(policy('ALLOW', { paths: [prefix('/admin/')] }), { path: '/admin/..;/' }), false)
 })
 
+t.test('the tree says what a request was taken for', async (t) => {
+  const deny = policy('DENY', { paths: [exact('/admin')] })
+  const [tree] = authorizeHttp([deny], FROM_CLIENT, aRequest({ path: '/x/..;/admin' })).tree()
+  t.match(tree?.rules[0]?.clauses[0]?.matches[0]?.fields, [
+    { field: 'paths', matched: true, actual: '/x/..;/admin or /admin', expected: ['/admin'] },
+  ])
+})
+
 t.test('a host that is denied, in other words', async (t) => {
   const deny = policy('DENY', { hosts: [exact('Admin.example')] })
   const except = policy('ALLOW', { notHosts: [exact('admin.example')] })
