@@ -118,7 +118,7 @@ export function redirectionRules(
   options: EffectiveRedirection,
 ): readonly TableRules[] {
   const tables: TableRules[] = [mangleTable(options), natTable(family, options)]
-  if (options.dnsCapture) tables.push(rawTable(options))
+  if (options.dnsCapture) tables.push(rawTable(family, options))
   return tables
 }
 
@@ -193,7 +193,10 @@ function localNameServerOf(family: AddressFamilyRules, options: EffectiveRedirec
 }
 
 /** The proxy's own look-ups in a connection tracking zone of their own, so that they are not taken for the app's. */
-function rawTable(options: EffectiveRedirection): TableRules {
+function rawTable(family: AddressFamilyRules, options: EffectiveRedirection): TableRules {
+  const nameServer = localNameServerOf(family, options)
+  // That one's address is translated, and its replies are outside of the zone: they would not be translated back.
+  const elsewhere = nameServer === undefined ? '' : `! -d ${nameServer} `
   const mark = `${hex(options.packetMark)}/${hex(MARK_MASK)}`
   return {
     table: 'raw',
@@ -206,7 +209,7 @@ function rawTable(options: EffectiveRedirection): TableRules {
       {
         name: OUTPUT_CHAIN,
         from: 'OUTPUT',
-        rules: [`-p udp -m mark --mark ${mark} -m udp --dport 53 -j CT --zone 1`],
+        rules: [`${elsewhere}-p udp -m mark --mark ${mark} -m udp --dport 53 -j CT --zone 1`],
       },
     ],
   }
