@@ -48,4 +48,5 @@ export {
 export type { OnDemandDnsMetrics } from './on-demand-dns-metrics.ts'
 export { type RequestLine, RequestLog } from './request-log.ts'
 export { type OpenTraffic, TrafficMetrics, type TrafficMetricsOptions } from './traffic-metrics.ts'
+export type { TrafficReport, TrafficRow } from './traffic-report.ts'
 export { WarningLimiter, type WarningLimiterOptions } from './warning-limiter.ts'

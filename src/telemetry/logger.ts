@@ -57,6 +57,10 @@ export interface Logger {
   addDirectives(directives: string): void
   /** Back to the filter that the logger was made with. */
   resetFilter(): void
+  /** Calls back with each filter that comes into force from now on, as text. */
+  onFilter(listener: (filter: string) => void): void
+  /** Writes lines that another thread's logger has made, each with its end. */
+  relay(lines: string): void
   /** Blocks until everything logged is written; for the last line before the process ends. */
   flush(): void
 }
@@ -97,6 +101,7 @@ class ScopeRegistry implements Logger {
   readonly #sink: Sink
   readonly #destination: LogDestination
   readonly #scopes = new Map<string, Scope>()
+  readonly #listeners: ((filter: string) => void)[] = []
   #filter: LogFilter
 
   constructor(initial: LogFilter, sink: Sink, destination: LogDestination) {
@@ -128,6 +133,14 @@ class ScopeRegistry implements Logger {
     this.#apply(this.#initial)
   }
 
+  onFilter(listener: (filter: string) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  relay(lines: string): void {
+    this.#destination.write(lines)
+  }
+
   flush(): void {
     this.#destination.flushSync?.()
   }
@@ -135,6 +148,7 @@ class ScopeRegistry implements Logger {
   #apply(filter: LogFilter): void {
     this.#filter = filter
     for (const [name, scope] of this.#scopes) scope.threshold = thresholdOf(filter, name)
+    for (const listener of this.#listeners) listener(this.filter())
   }
 }
 

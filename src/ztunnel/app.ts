@@ -19,6 +19,7 @@ import { dedicatedWorkload, nodePods, type Workloads, withOwnWorkload } from './
 import { policyLog } from './proxy/policy-log.ts'
 import type { SharedDependencies } from './proxy/workload-proxy.ts'
 import { dnsSettings, proxySettings } from './proxy-settings.ts'
+import { ThreadedDataPath } from './threads/threaded-data-path.ts'
 import type { VersionInfo } from './version.ts'
 
 export interface ZtunnelOptions {
@@ -61,10 +62,30 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
     for (const uid of workloads) if (mesh.workload(uid) === undefined) metrics.traffic.workloadRemoved(uid)
   })
   const control = connectControlPlane(config, mesh, logger, metrics.xds)
+  const shared = sharedDependencies(config, logger, metrics, telemetry, mesh, control)
+  const dataPath = await startDataPath(config, logger, shared, control)
+  try {
+    return await compose({ config, logger, version, metrics, mesh, control, shared, dataPath })
+  } catch (error) {
+    // Threads would keep the process alive.
+    await dataPath.close()
+    throw error
+  }
+}
+
+interface Parts extends ZtunnelOptions {
+  readonly metrics: Metrics
+  readonly mesh: MeshStore
+  readonly control: ControlPlane
+  readonly shared: SharedDependencies
+  readonly dataPath: DataPath
+}
+
+async function compose(parts: Parts): Promise<Ztunnel> {
+  const { config, logger, version, metrics, mesh, control, shared, dataPath } = parts
+  const log = logger.scope('app')
   const readiness = new Readiness({ log: logger.scope('readiness') })
   const stateReady = readiness.register('state manager')
-  const shared = sharedDependencies(config, logger, metrics, telemetry, mesh, control)
-  const dataPath = localDataPath(config, shared)
   const workloads = createWorkloads(
     config,
     logger,
@@ -131,6 +152,18 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
   }
 }
 
+/** One thread is this one: the messages between threads would buy nothing. */
+async function startDataPath(
+  config: Config,
+  logger: Logger,
+  shared: SharedDependencies,
+  { svids }: ControlPlane,
+): Promise<DataPath> {
+  const threads = config.numWorkerThreads
+  if (threads === 1) return localDataPath(config, shared)
+  return ThreadedDataPath.start({ config, logger, shared, svids, threads })
+}
+
 function sharedDependencies(
   config: Config,
   logger: Logger,
@@ -179,7 +212,7 @@ function createWorkloads(
 ): Workloads {
   const { proxyWorkload } = config
   if (proxyWorkload !== undefined) {
-    return dedicatedWorkload({ ...parts, ready: readiness.register('proxy') }, proxyWorkload)
+    return dedicatedWorkload({ config, ...parts, ready: readiness.register('proxy') }, proxyWorkload)
   }
   const ready = readiness.register('workload proxy manager')
   const pods = nodePods({ config, ...parts, logger, metrics: metrics.workloadManager, ready })

@@ -1,3 +1,4 @@
+import type { SpiffeId } from '../identity/index.ts'
 import type { NetworkNamespace } from '../linux/index.ts'
 import type { LiveConnection } from '../telemetry/index.ts'
 import type { Config } from './config/config.ts'
@@ -32,6 +33,8 @@ export interface DataPath {
   serve(workload: ServedWorkload): ServedProxy
   /** All that are open now, oldest first. */
   connections(): Promise<readonly LiveConnection[]>
+  /** No workload here has the identity any more. */
+  forget(id: SpiffeId): void
   /** Brings the metrics up to date. */
   collect(): Promise<void>
   /** Records what is still open as drained. After this it serves nobody. */
@@ -58,6 +61,8 @@ export function localDataPath(config: Config, shared: SharedDependencies): DataP
       }
     },
     connections: async () => telemetry.connections(),
+    // Its certificates are those of the SvidManager.
+    forget: () => {},
     collect: async () => {},
     close: async () => telemetry.closeAll(),
   }

@@ -52,7 +52,10 @@ export function nodePods({ config, dataPath, mesh, svids, logger, metrics, ready
       metrics.proxyStopped()
       log.info('proxy stopped', { uid, ...info })
       const workload = mesh.localWorkload(info.name, info.namespace, info.serviceAccount)
-      if (lastOfIdentity && workload !== undefined) svids.forget(workloadIdentity(workload))
+      if (!lastOfIdentity || workload === undefined) return
+      const id = workloadIdentity(workload)
+      svids.forget(id)
+      dataPath.forget(id)
     },
     onRetryFailed: (uid, info, error) => log.warn('proxy cannot be started yet', { uid, ...info, error }),
     onChange: ({ active, pending }) => {
@@ -114,10 +117,12 @@ export function withOwnWorkload(config: Config, dataPath: DataPath, pods: Worklo
 
 /** Dedicated mode: one workload, in the namespace that the process runs in. */
 export function dedicatedWorkload(
-  { dataPath, ready }: Pick<PodsOptions, 'dataPath' | 'ready'>,
+  { config, dataPath, ready }: Pick<PodsOptions, 'config' | 'dataPath' | 'ready'>,
   info: WorkloadInfo,
 ): Workloads {
-  const proxy = dataPath.serve({ info, namespace: undefined, reusePort: false, hboneOnly: false })
+  // Nobody else is expected on the ports, but threads of its own.
+  const reusePort = config.numWorkerThreads > 1
+  const proxy = dataPath.serve({ info, namespace: undefined, reusePort, hboneOnly: false })
   return {
     async run() {
       await proxy.run()

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { describeConfig, type Environment, type FileSystemPort, loadConfig } from './config.ts'
-import { parseDurationMs } from './values.ts'
+import { workerThreads } from './threads.ts'
+import { parseDurationMs, Values } from './values.ts'
 
 const ROOT = './var/run/secrets/istio/root-cert.pem'
 
@@ -76,6 +77,8 @@ t.test('defaults are Istio’s', async (t) => {
     localhostAppTunnel: true,
     waypointEnforcement: 'hairpin',
     drainDeadlineMs: 5000,
+    // Of the machine's cores: threads.test.ts.
+    numWorkerThreads: workerThreads(new Values({}), undefined),
     maxConnectionsPerWorkload: 512,
     metricsMaxLabelSets: 2000,
     logFormat: 'plain',
@@ -283,7 +286,8 @@ t.test('the mesh configuration, PROXY_CONFIG and ISTIO_META_ are merged in this 
     istioVersion: '1.30.0',
   })
   t.match(config.xdsNode.metadata, { A: 'mesh', B: 'own', C: 'env', LABELS: { app: 'ztunnel' } })
-  t.match(config.warnings, [/concurrency/, /ISTIO_METAJSON_BAD has no effect/])
+  t.equal(config.numWorkerThreads, 2)
+  t.match(config.warnings, [/ISTIO_METAJSON_BAD has no effect/])
   t.match(load({ ZTUNNEL_STATS_PORT: '3', PROXY_CONFIG: 'statsPort: 4' }).ports, { stats: 3 })
 })
 
@@ -294,10 +298,7 @@ t.test('on-demand xDS is switched on by XDS_ON_DEMAND (2.4)', async (t) => {
 
 t.test('what has no effect is said', async (t) => {
   t.same(load({ XDS_ON_DEMAND: 'false', TLS12_ENABLED: 'false', FAKE_CA: 'false' }).warnings, [])
-  t.match(load({ ZTUNNEL_WORKER_THREADS: '4', TLS12_ENABLED: 'true' }).warnings, [
-    /^env var ZTUNNEL_WORKER_THREADS=4 has no effect/,
-    /^env var TLS12_ENABLED=true has no effect/,
-  ])
+  t.match(load({ TLS12_ENABLED: 'true' }).warnings, [/^env var TLS12_ENABLED=true has no effect/])
 })
 
 t.test('the description has everything but secrets', async (t) => {

@@ -6,6 +6,7 @@ import { localMesh } from './local-mesh.ts'
 import type { Config, KeepAliveConfig, PortsConfig, WorkloadName } from './model.ts'
 import { checkNames } from './names.ts'
 import { loadProxyConfig } from './proxy-config.ts'
+import { workerThreads } from './threads.ts'
 import { type Environment, type FileSystemPort, invalid, nodeFiles, Values } from './values.ts'
 
 export { describeConfig } from './describe.ts'
@@ -57,6 +58,7 @@ export function loadConfig(env: Environment, files: FileSystemPort = nodeFiles):
     waypointEnforcement: values.choice('WAYPOINT_ENFORCEMENT', ['hairpin', 'off'], 'hairpin'),
     drainDeadlineMs: drainDeadlineMs(values),
     ...limits(values, files, proxyMode),
+    numWorkerThreads: workerThreads(values, proxyConfig.concurrency),
     logFormat: values.choice('LOG_FORMAT', ['plain', 'json'], 'plain'),
     logFilter: logFilter(values),
     authzPolicyInfoLogging: values.boolean('AUTHZ_POLICY_INFO_LOGGING', false),
@@ -79,11 +81,6 @@ function refuseUnsupported(values: Values): void {
 
 /** What is known and changes nothing. */
 function noteIgnored(values: Values): void {
-  const threads = 'the proxy runs on one thread'
-  values.ignored('ZTUNNEL_WORKER_THREADS', threads, ['1'])
-  values.ignored('ZTUNNEL_CPU_LIMIT', threads)
-  values.ignored('ZTUNNEL_RESOURCE_CPU_LIMIT', threads)
-  values.ignored('ZTUNNEL_RESOURCE_CPU_REQUEST', threads)
   values.ignored('TLS12_ENABLED', 'TLS 1.3 only', ['false'])
 }
 

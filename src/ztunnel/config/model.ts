@@ -107,6 +107,8 @@ export interface Config {
   /** CONNECTION_TERMINATION_DEADLINE, or out of TERMINATION_GRACE_PERIOD_SECONDS. Default 5 s. */
   readonly drainDeadlineMs: number
 
+  /** ZTUNNEL_WORKER_THREADS, `concurrency`, then out of the CPU limits: how many threads carry connections. 1: the main thread. */
+  readonly numWorkerThreads: number
   /** ZTUNNEL_MAX_CONNECTIONS_PER_WORKLOAD, ours. Default: a quarter of the descriptors (three when dedicated), at most 20,000. */
   readonly maxConnectionsPerWorkload: number
   /** ZTUNNEL_METRICS_MAX_LABEL_SETS, ours: what exceeds it is counted under `other`. Default 2,000. */

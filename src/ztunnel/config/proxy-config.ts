@@ -8,6 +8,8 @@ export interface ProxyConfig {
   readonly discoveryAddress: string | undefined
   readonly proxyAdminPort: number | undefined
   readonly statsPort: number | undefined
+  /** Worker threads; 0 for all cores. */
+  readonly concurrency: number | undefined
   /** proxyMetadata and then ISTIO_META_*, without that prefix. */
   readonly metadata: Readonly<Record<string, string>>
 }
@@ -24,7 +26,7 @@ const proxyConfigSchema = z
     discoveryAddress: z.string().nullish(),
     proxyAdminPort: z.int().min(0).max(65_535).nullish(),
     statsPort: z.int().min(0).max(65_535).nullish(),
-    concurrency: z.int().nullish(),
+    concurrency: z.int().min(0).nullish(),
     proxyMetadata: z.record(z.string(), z.string()).nullish(),
   })
   .nullish()
@@ -38,13 +40,11 @@ export function loadProxyConfig(values: Values, files: FileSystemPort): ProxyCon
         ?.defaultConfig
     : undefined
   const own = parsed(proxyConfigSchema, values.text('PROXY_CONFIG', ''), 'env var PROXY_CONFIG')
-  if ((own?.concurrency ?? mounted?.concurrency ?? undefined) !== undefined) {
-    values.warn('concurrency of the ProxyConfig has no effect: the proxy runs on one thread')
-  }
   return {
     discoveryAddress: own?.discoveryAddress ?? mounted?.discoveryAddress ?? undefined,
     proxyAdminPort: own?.proxyAdminPort ?? mounted?.proxyAdminPort ?? undefined,
     statsPort: own?.statsPort ?? mounted?.statsPort ?? undefined,
+    concurrency: own?.concurrency ?? mounted?.concurrency ?? undefined,
     metadata: {
       ...withoutPrefix({ ...mounted?.proxyMetadata, ...own?.proxyMetadata }),
       ...Object.fromEntries(values.prefixed(META_PREFIX)),

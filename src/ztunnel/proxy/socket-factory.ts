@@ -2,9 +2,9 @@ import { Socket } from 'node:net'
 import {
   bindUdp,
   LinuxError,
-  type ListeningTcpSocket,
+  type ListeningTcpGroup,
   type ListenTcpOptions,
-  listenTcp,
+  listenTcpGroup,
   type NetworkNamespace,
   openTcpSocket,
 } from '../../linux/index.ts'
@@ -59,10 +59,12 @@ export interface SocketFactoryOptions {
 export function createSocketFactory(options: SocketFactoryOptions): SocketFactory {
   const inNamespace = <T>(open: () => T): T =>
     options.namespace === undefined ? open() : options.namespace.run(open)
-  const mark = options.mark === undefined || options.mark === 0 ? {} : { mark: options.mark }
+  const mark = markOf(options)
   return {
-    listen: (request) =>
-      inNamespace(() => listenAny({ ...request, ...mark, reusePort: options.reusePort, backlog: BACKLOG })),
+    listen(request) {
+      const { fds, transparent } = openListeners(options, request, 1)
+      return { fd: fds[0], transparent }
+    },
     connect(destination, source) {
       const family = destination.address.includes(':') ? 6 : 4
       const spoof = source === undefined ? {} : { transparentSource: source }
@@ -77,16 +79,35 @@ export function createSocketFactory(options: SocketFactoryOptions): SocketFactor
 }
 
 /**
+ * Opens `count` listeners on one port, for as many threads; one for all of them where the port cannot be shared.
+ * They are to be closed by whoever calls. Throws what `listen` throws.
+ */
+export function openListeners(
+  options: Omit<SocketFactoryOptions, 'liveness'>,
+  request: ListenRequest,
+  count: number,
+): ListeningTcpGroup {
+  const { namespace, reusePort } = options
+  const open = (): ListeningTcpGroup =>
+    listenAny({ ...request, ...markOf(options), reusePort, count, backlog: BACKLOG })
+  return namespace === undefined ? open() : namespace.run(open)
+}
+
+function markOf({ mark }: Pick<SocketFactoryOptions, 'mark'>): { readonly mark?: number } {
+  return mark === undefined || mark === 0 ? {} : { mark }
+}
+
+/**
  * Tried rather than asked for: whether a namespace has IPv6 is told by half a dozen switches, and what counts is
  * whether the kernel gives us the socket.
  */
-function listenAny(options: ListenTcpOptions): ListeningTcpSocket {
+function listenAny(options: ListenTcpOptions): ListeningTcpGroup {
   try {
-    return listenTcp(options)
+    return listenTcpGroup(options)
   } catch (error) {
     const absent = error instanceof LinuxError && ABSENT_FAMILY.has(error.errno ?? '')
     if (options.address !== '::' || !absent) throw error
-    return listenTcp({ ...options, address: '0.0.0.0' })
+    return listenTcpGroup({ ...options, address: '0.0.0.0' })
   }
 }
 
