@@ -37,7 +37,9 @@ export interface PeerCommand {
 export const OWN_PEERS = ['direct', 'ours', 'haproxy', 'envoy'] as const
 
 /** Thrown for a command line that cannot be followed; the message says what would be right. */
-export class OptionsError extends Error {}
+export class OptionsError extends Error {
+  override name = 'OptionsError'
+}
 
 export const USAGE = `npm run bench -- [options]
 

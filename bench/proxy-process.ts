@@ -24,7 +24,7 @@ export class ProxyProcess {
   private constructor(options: ProcessOptions) {
     this.name = options.name
     this.#logFile = options.logFile
-    const log = openSync(options.logFile, 'a')
+    const log = openSync(options.logFile, 'w')
     try {
       this.#child = spawnIn(options.namespace, options.program, options.argv, {
         stdio: ['ignore', log, log],

@@ -3,7 +3,7 @@ import type { BenchMesh } from './bench-mesh.ts'
 import { httpLoad } from './measures/http-load.ts'
 import type { Account, Measure, MeasureContext, Sample } from './measures/measure.ts'
 import type { BenchOptions } from './options.ts'
-import type { Peer, RunningProxy, Variant } from './peers/peer.ts'
+import type { Peer, RunningProxy, StartOptions, Variant } from './peers/peer.ts'
 import type { Program } from './programs.ts'
 import type { Progress } from './progress.ts'
 import { Results } from './results.ts'
@@ -30,6 +30,8 @@ interface Seated {
   readonly seat: Seat
   proxies: readonly RunningProxy[]
   variant: Variant | undefined
+  /** Variants that did not start: they are not tried again. */
+  readonly broken: Set<Variant>
 }
 
 /** Takes every measure at every peer in turn, round after round, so that a machine that slows down slows all alike. */
@@ -43,7 +45,7 @@ export class Session implements AsyncDisposable {
     this.#seated = options.peers.map((peer) => {
       const seat = options.mesh.seats.find(({ name }) => name === peer.name)
       if (seat === undefined) throw new Error(`there is no seat for ${peer.name}`)
-      return { peer, seat, proxies: [], variant: undefined }
+      return { peer, seat, proxies: [], variant: undefined, broken: new Set<Variant>() }
     })
   }
 
@@ -90,18 +92,27 @@ export class Session implements AsyncDisposable {
     const running = proxies.every(({ process }) => process.running)
     if (seated.variant === variant && running && !fresh) return
     await stop(seated)
-    const { mesh, options } = this.#options
-    const { threads } = options
-    const xdsPort = await xdsPortFor(variant, mesh, options)
-    seated.proxies = await peer.start(seat, {
-      variant,
-      ...(threads === undefined ? {} : { threads }),
-      ...(xdsPort === undefined
-        ? {}
-        : { xdsAddress: `https://${mesh.setting.topology.controlPlane.address}:${xdsPort}` }),
-    })
+    if (seated.broken.has(variant)) throw new Error('it did not start before')
+    try {
+      seated.proxies = await peer.start(seat, await this.#startOptions(variant))
+    } catch (error) {
+      seated.broken.add(variant)
+      throw error
+    }
     seated.variant = variant
     if (!fresh) await this.#warmUp(seated)
+  }
+
+  async #startOptions(variant: Variant): Promise<StartOptions> {
+    const { mesh, options } = this.#options
+    const { threads } = options
+    const port = await xdsPortFor(variant, mesh, options)
+    const { address } = mesh.setting.topology.controlPlane
+    return {
+      variant,
+      ...(threads === undefined ? {} : { threads }),
+      ...(port === undefined ? {} : { xdsAddress: `https://${address}:${port}` }),
+    }
   }
 
   /** Code is compiled and buffers grow before anything counts. */

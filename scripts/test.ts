@@ -18,7 +18,7 @@ const patterns = process.argv.slice(2)
 const files =
   patterns.length > 0
     ? patterns
-    : ['src/**/*.test.ts', 'test/integration/**/*.test.ts', 'scripts/**/*.test.ts']
+    : ['src/**/*.test.ts', 'test/integration/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts']
 
 // Whatever a test leaves behind goes when the run is over. A short name: paths of Unix sockets are short.
 const temporary = mkdtempSync(join(tmpdir(), 'zt-'))

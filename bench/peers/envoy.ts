@@ -57,7 +57,7 @@ function bootstrap(seat: Seat, role: Role, tls: Credentials, variant: Variant, a
         })
       : serverBootstrap({ addresses: [seat.address], tls, ports: APP_PORTS.map((port) => ({ port })) })
   return {
-    ...(withoutAccessLog(config) as Json),
+    ...(tuned(config) as Json),
     admin: { address: socketAddress('127.0.0.1', adminPort) },
     // On loopback the application's address is redirected for everybody without the mark.
     cluster_manager: {
@@ -71,11 +71,22 @@ function bootstrap(seat: Seat, role: Role, tls: Credentials, variant: Variant, a
   }
 }
 
-function withoutAccessLog(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutAccessLog)
+/**
+ * No access log; and the client is told how many streams the server takes on a
+ * connection, which it otherwise learns only after it has opened too many.
+ */
+function tuned(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(tuned)
   if (typeof value !== 'object' || value === null) return value
   const kept = Object.entries(value).filter(([key]) => key !== 'access_log')
-  return Object.fromEntries(kept.map(([key, inner]) => [key, withoutAccessLog(inner)]))
+  return Object.fromEntries(
+    kept.map(([key, inner]) => [
+      key,
+      key === 'http2_protocol_options'
+        ? { max_concurrent_streams: MAX_STREAMS, ...Object(tuned(inner)) }
+        : tuned(inner),
+    ]),
+  )
 }
 
 /** Beside the client. */
@@ -83,6 +94,8 @@ function exitPort(port: number): number {
   return port - 1_000
 }
 
+/** Of a connection: what istiod has the server take. */
+const MAX_STREAMS = 100
 const HBONE_PORT = 15_008
 const SOL_SOCKET = 1
 const SO_MARK = 36

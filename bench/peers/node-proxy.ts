@@ -107,6 +107,8 @@ function dedicated(seat: Seat, role: Role): Record<string, string> {
     AUTH_TOKEN: podTokenFile(seat.setting.state, seat.pods[role]),
     // Both ends have addresses of this namespace: there is no other source to keep.
     ENABLE_ORIG_SRC: 'false',
+    // Its port is not to be moved, and nobody asks it.
+    ISTIO_META_DNS_CAPTURE: 'false',
     ...Object.fromEntries(ports),
   }
 }
