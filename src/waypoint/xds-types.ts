@@ -1,5 +1,5 @@
 import type { MeshStore } from '../mesh/index.ts'
-import { AddressHandler, type ResourceHandler, RouteHandler } from '../xds/index.ts'
+import { AddressHandler, type ResourceHandler, RouteHandler, WaypointPolicyHandler } from '../xds/index.ts'
 import type { WaypointRules } from './rules.ts'
 
 /**
@@ -7,5 +7,9 @@ import type { WaypointRules } from './rules.ts'
  * proxy of Istio's does, routes and policies by types of our own.
  */
 export function waypointTypes(mesh: MeshStore, rules: WaypointRules): readonly ResourceHandler[] {
-  return [new AddressHandler(mesh), new RouteHandler({ apply: (changes) => rules.applyRoutes(changes) })]
+  return [
+    new AddressHandler(mesh),
+    new RouteHandler({ apply: (changes) => rules.applyRoutes(changes) }),
+    new WaypointPolicyHandler(rules.policies),
+  ]
 }
