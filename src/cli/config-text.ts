@@ -48,6 +48,7 @@ const SECTIONS = {
   service: 'services',
   policy: 'policies',
   'waypoint-policy': 'waypoint-policies',
+  route: 'routes',
 } as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 

@@ -32,6 +32,7 @@ export function configCommand(): Command {
         'service',
         'policy',
         'waypoint-policy',
+        'route',
       ]),
     )
     .action((dirs: readonly string[], flags: ShowFlags) => explained('show', () => show(dirs, flags)))

@@ -2,12 +2,13 @@ import { type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/
 import { AuthorizationSchema } from '../gen/istio/security/authorization_pb.ts'
 import { AddressSchema } from '../gen/istio/workload/workload_pb.ts'
 import { PolicySchema } from '../gen/ztunnel/waypoint/policy_pb.ts'
+import { RouteSchema } from '../gen/ztunnel/waypoint/route_pb.ts'
 import { addressFromBytes, cidrFromBytes } from './ip-bytes.ts'
 import { meshResources } from './mesh-resources.ts'
 import type { SourceSnapshot } from './source.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
-export type ResourceKind = 'workload' | 'service' | 'policy' | 'waypoint-policy'
+export type ResourceKind = 'workload' | 'service' | 'policy' | 'waypoint-policy' | 'route'
 
 /** A resource as proxies get it, in a form for people. */
 export interface ReadableResource {
@@ -22,7 +23,7 @@ export interface ReadableResource {
   readonly value: { readonly [field: string]: JsonValue }
 }
 
-/** What proxies would get of a mesh, decoded from the very bytes; services, workloads, policies, those of waypoints, each by name. */
+/** What proxies would get of a mesh, decoded from the very bytes; services, workloads, policies, those of waypoints, routes, each by name. */
 export function readableResources(mesh: SourceSnapshot): readonly ReadableResource[] {
   const resources = meshResources(mesh)
   const addresses = (resources.get(ADDRESS_TYPE) ?? []).map(({ name, value }): ReadableResource => {
@@ -49,8 +50,9 @@ const OTHERS: readonly {
 }[] = [
   { kind: 'policy', typeUrl: AUTHORIZATION_TYPE, schema: AuthorizationSchema },
   { kind: 'waypoint-policy', typeUrl: WAYPOINT_POLICY_TYPE, schema: PolicySchema },
+  { kind: 'route', typeUrl: ROUTE_TYPE, schema: RouteSchema },
 ]
-const ORDER: readonly ResourceKind[] = ['service', 'workload', 'policy', 'waypoint-policy']
+const ORDER: readonly ResourceKind[] = ['service', 'workload', 'policy', 'waypoint-policy', 'route']
 
 function byKindAndName(a: ReadableResource, b: ReadableResource): number {
   if (a.kind !== b.kind) return ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)
