@@ -1,12 +1,13 @@
+import { normalizePath } from '../../mesh/http/normalize-path.ts'
+
 /** A path as policy and upstream see it, or why there is none. */
 export type TargetCheck = { readonly path: string } | { readonly problem: string }
 
 /**
  * Checks and normalizes a request target in origin form, as Istio does by
- * default (`pathNormalization: BASE`, Envoy's `normalize_path`): dot segments
- * are resolved (RFC 3986 section 5.2.4), also with the dots percent-encoded,
- * and `\` becomes `/`. Policy is evaluated on what the upstream gets, so no
- * spelling of a path slips by it. The query stays as it is.
+ * default (`normalizePath`). Policy and routes are evaluated on what the
+ * upstream gets, so no spelling of a path slips by them. The query stays as
+ * it is.
  */
 export function checkPath(target: string): TargetCheck {
   if (target === '') return { problem: 'no path' }
@@ -16,8 +17,9 @@ export function checkPath(target: string): TargetCheck {
   if (target.includes('#')) return { problem: 'path has a fragment' }
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
-  if (!IRREGULAR.test(path)) return { path: target }
-  return { path: resolveDots(path.replaceAll('\\', '/')) + (mark < 0 ? '' : target.slice(mark)) }
+  const normal = normalizePath(path)
+  if (normal === undefined) return { problem: 'path has %00, which ends it to some' }
+  return { path: normal + (mark < 0 ? '' : target.slice(mark)) }
 }
 
 /** Of an authority, or undefined when it is one (RFC 3986 section 3.2). */
@@ -30,19 +32,5 @@ export function authorityProblem(authority: string): string | undefined {
 const MAX_AUTHORITY_CHARS = 512
 /** Beyond what llhttp refuses by itself: all of it, for HTTP/2. */
 const ILLEGAL = /[^\x21-\x7e]/
-const IRREGULAR = /\\|\/(?:\.|%2e)/i
 /** Neither user information (RFC 9110 section 4.2.4) nor anything that a URI has around an authority. */
 const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+(?:%25[\w.~-]+)?\]|[\w.~!$&'()*+,;=%-]+)(?::\d{0,5})?$/
-
-function resolveDots(path: string): string {
-  const kept: string[] = []
-  const segments = path.split('/').slice(1)
-  segments.forEach((segment, index) => {
-    const plain = segment.replace(/%2e/gi, '.')
-    const isDots = plain === '.' || plain === '..'
-    if (plain === '..') kept.pop()
-    if (!isDots) kept.push(segment)
-    else if (index === segments.length - 1) kept.push('')
-  })
-  return `/${kept.join('/')}`
-}
