@@ -106,6 +106,31 @@ t.test('of a GRPCRoute, the longer service comes first, then the longer method',
   t.equal(ruleOf('/bar.Echo/Other'), 'all')
 })
 
+t.test('hostnames count for a waypoint, the more precise first, and not for a Service', async (t) => {
+  const parents = [{ kind: 'gateway', namespace: 'ns', name: 'waypoint', port: undefined }] as const
+  const of = (name: string, ...hostnames: string[]) => anHttpRoute({ name, hostnames, parents })
+  const upserts = [
+    of('any'),
+    of('wild', '*.example.org'),
+    of('wilder', '*.org'),
+    of('exact', 'a.example.org'),
+  ]
+  const table = RouteTable.EMPTY.with({ upserts, removals: [] })
+  const routes = table.lookup({ service: ECHO, port: 80, clientNamespace: undefined, gateway: 'ns/waypoint' })
+  if (routes?.kind !== 'HTTPRoute') throw new Error('no HTTP route')
+  const cases = {
+    'A.example.org:80': 'exact',
+    'b.c.example.org': 'wild',
+    'example.org': 'wilder',
+    echo: 'any',
+  }
+  for (const [authority, name] of Object.entries(cases)) {
+    t.match(matcher.match(routes, aRequest({ authority })), { route: { name } }, authority)
+  }
+  const ofService = anHttpRoute({ hostnames: ['example.org'] })
+  t.equal(matcher.match(routesOf([ofService]), aRequest({ authority: 'echo' })).kind, 'matched')
+})
+
 t.test('the request takes the route that the text of the Gateway API names', async () => {
   fc.assert(
     fc.property(fc.array(anyRoute(), { minLength: 1, maxLength: 4 }), anyRequest(), (some, head) => {

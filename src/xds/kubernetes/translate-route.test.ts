@@ -290,6 +290,15 @@ t.test('whose route may send into another namespace, and with whose consent', as
   }
 })
 
+t.test('an expression that a prefix comes before is told of', async (t) => {
+  const regex = 'matches: [{path: {type: RegularExpression, value: "/v[0-9]+"}}]'
+  const rules = (prefix: string) => `${regex}\n    ${BACKEND}\n  - matches: [${prefix}]\n    ${BACKEND}`
+  t.match(meshOf(BASE + route(rules('{path: {value: /}}'))).warnings, [
+    { field: 'spec.rules[0].matches[0].path', message: /^never reached: spec.rules\[1\] takes every path/ },
+  ])
+  t.strictSame(meshOf(BASE + route(rules('{path: {value: /}, method: GET}'))).warnings, [])
+})
+
 t.test('what is not supported is said where it stands', async (t) => {
   const rule = `filters: [{type: CORS, cors: {allowOrigins: ["*"]}}]
     sessionPersistence: {sessionName: a}

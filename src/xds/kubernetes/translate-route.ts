@@ -37,8 +37,27 @@ function translateRoute(route: RouteObject, context: TranslateContext): Route | 
     const message = 'ignored for a Service (GEP-1426): match the header host instead'
     translation.warn('spec.hostnames', message)
   }
+  if (route.kind === 'HTTPRoute') warnOfUnreached(route.spec.rules, translation)
   const rules = route.spec.rules.map((rule, index) => httpRule(rule, `spec.rules[${index}]`, translation))
   return { kind: route.kind, ...base, hostnames, rules }
+}
+
+/** An expression comes after every prefix, as in Istio: beside one that takes all, it takes nothing. */
+function warnOfUnreached(rules: readonly RouteRule[], { warn }: Translation): void {
+  const takesAll = ({ path, headers, query, method }: RouteRule['matches'][number]) =>
+    path.kind === 'prefix' &&
+    path.value === '/' &&
+    headers.length + query.length === 0 &&
+    method === undefined
+  const all = rules.findIndex(({ matches }) => matches.some(takesAll))
+  if (all === -1) return
+  for (const [index, { matches }] of rules.entries()) {
+    for (const [at, { path }] of matches.entries()) {
+      if (path.kind !== 'regex') continue
+      const message = `never reached: spec.rules[${all}] takes every path, and a prefix comes before an expression`
+      warn(`spec.rules[${index}].matches[${at}].path`, message)
+    }
+  }
 }
 
 interface Translation {
