@@ -21,6 +21,8 @@ export interface BenchOptions {
   /** Threads for each proxy; undefined is what each takes by itself. */
   readonly threads: number | undefined
   readonly quick: boolean
+  /** Count the proxies' system calls instead of trusting the clock. */
+  readonly strace: boolean
   readonly json: string | undefined
   readonly markdown: string | undefined
 }
@@ -55,6 +57,7 @@ export const USAGE = `npm run bench -- [options]
   --idle N                idle connections; default 10000
   --workloads N           of the large mesh; default 100000, with a tenth of the services
   --threads N             for each proxy; default what each takes by itself
+  --strace                tables of the proxies' system calls by strace; everything else is wrong then
   --json FILE             everything that was measured
   --markdown FILE         the tables
 `
@@ -92,6 +95,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     workloads: number('workloads', 100_000),
     threads: values.threads === undefined ? undefined : positive('threads', values.threads, 1),
     quick,
+    strace: values.strace === true,
     json: values.json,
     markdown: values.markdown,
   }
@@ -99,6 +103,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
 
 const FLAGS = {
   quick: { type: 'boolean' },
+  strace: { type: 'boolean' },
   topology: { type: 'string' },
   peers: { type: 'string' },
   peer: { type: 'string', multiple: true },

@@ -10,6 +10,8 @@ export interface Result {
   readonly accounts: readonly Account[]
   /** Processors that others on the machine kept busy meanwhile. */
   readonly foreignCpus: number
+  /** Of each proxy, if they were counted: the table of `strace -c`. */
+  readonly systemCalls: readonly { readonly role: Account['role']; readonly table: string }[]
 }
 
 /** One measure at one peer that gave nothing. */

@@ -1,13 +1,14 @@
 import { cpuOfMachine, cpuOfThisTree, resetPeak, usageOf } from './accounting.ts'
 import type { BenchMesh } from './bench-mesh.ts'
 import { httpLoad } from './measures/http-load.ts'
-import type { Account, Measure, MeasureContext, Sample } from './measures/measure.ts'
+import type { Measure, MeasureContext } from './measures/measure.ts'
 import type { BenchOptions } from './options.ts'
 import type { Peer, RunningProxy, StartOptions, Variant } from './peers/peer.ts'
 import type { Program } from './programs.ts'
 import type { Progress } from './progress.ts'
-import { Results } from './results.ts'
+import { type Result, Results } from './results.ts'
 import { type Seat, TCP_PORT } from './seat.ts'
+import { trace } from './strace.ts'
 
 export interface SessionOptions {
   readonly mesh: BenchMesh
@@ -126,11 +127,10 @@ export class Session implements AsyncDisposable {
     await httpLoad(context, { mode: 'closed', connections: 16, seconds: WARM_UP_SECONDS })
   }
 
-  async #measure(
-    seated: Seated,
-    measure: Measure,
-  ): Promise<{ sample: Sample; accounts: readonly Account[]; foreignCpus: number }> {
+  async #measure(seated: Seated, measure: Measure): Promise<Omit<Result, 'measure' | 'peer' | 'round'>> {
     const pids = seated.proxies.map(({ role, process }) => ({ role, pid: process.pid }))
+    const traced = this.#options.options.strace ? pids : []
+    const traces = await Promise.all(traced.map(async ({ role, pid }) => ({ role, trace: await trace(pid) })))
     for (const { pid } of pids) resetPeak(pid)
     const before = pids.map(({ pid }) => usageOf(pid).cpuSeconds)
     const [began, machine, own] = [performance.now(), cpuOfMachine(), cpuOfThisTree()]
@@ -142,7 +142,15 @@ export class Session implements AsyncDisposable {
       return { role, cpuSeconds: cpuSeconds - (before[index] ?? 0), peakBytes }
     })
     const more = accounts.length === 0 ? {} : measure.derive?.(sample, accounts)
-    return { sample: { ...sample, ...more }, accounts, foreignCpus: Math.max(0, foreign / seconds) }
+    const systemCalls = await Promise.all(
+      traces.map(async ({ role, trace: each }) => ({ role, table: await each.stop() })),
+    )
+    return {
+      sample: { ...sample, ...more },
+      accounts,
+      foreignCpus: Math.max(0, foreign / seconds),
+      systemCalls,
+    }
   }
 
   #context({ peer, seat, proxies }: Seated): MeasureContext {

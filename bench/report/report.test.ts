@@ -26,7 +26,15 @@ function resultsOf(rows: readonly (readonly [peer: string, sample: Sample])[]): 
   const account = (role: Account['role']): Account => ({ role, cpuSeconds: 1.5, peakBytes: 2e7 })
   rows.forEach(([peer, sample], index) => {
     const accounts = peer === 'direct' ? [] : [account('out'), account('in')]
-    results.all.push({ measure: REQUESTS.name, peer, round: index, sample, accounts, foreignCpus: 0.02 })
+    results.all.push({
+      measure: REQUESTS.name,
+      peer,
+      round: index,
+      sample,
+      accounts,
+      foreignCpus: 0.02,
+      systemCalls: [],
+    })
   })
   return results
 }
@@ -121,6 +129,7 @@ t.test('a busy machine is named', async (t) => {
     round: 1,
     sample: {},
     accounts: [],
+    systemCalls: [],
     foreignCpus: 0.9,
   })
   t.match(markdownReport(reportOf(results)), /Others used 0\.90 processors .* too much/)

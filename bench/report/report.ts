@@ -35,6 +35,7 @@ export function markdownReport(report: ReportOptions): string {
     '## Floors',
     floorTable(floors(results)),
   ]
+  if (options.strace) parts.push('## System calls', systemCalls(report))
   if (results.failures.length > 0) {
     parts.push(
       '## Failed',
@@ -59,6 +60,20 @@ export function jsonReport({ machine, options, peers, results, client, missing }
     failures: results.failures,
     floors: floors(results),
   }
+}
+
+/** The tables of the first round. */
+function systemCalls({ measures, peers, results }: ReportOptions): string {
+  const first = results.all.filter(({ round, systemCalls: tables }) => round === 1 && tables.length > 0)
+  return first
+    .flatMap(({ measure, peer, sample, systemCalls: tables }) => {
+      const title = measures.find(({ name }) => name === measure)?.title ?? measure
+      const by = peers.find(({ name }) => name === peer)?.title ?? peer
+      const { bytes, requests } = sample
+      const done = bytes === undefined ? `${requests} requests` : `${((bytes ?? 0) / 1e9).toFixed(2)} GB`
+      return tables.map(({ role, table }) => `${title}, ${by}, ${role}; ${done}:\n\n\`\`\`\n${table}\n\`\`\``)
+    })
+    .join('\n\n')
 }
 
 /** Whether the machine had anything else to do. */
