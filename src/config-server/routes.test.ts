@@ -1,6 +1,6 @@
 // A waypoint's client at a real config server: routes from YAML, by gRPC.
 import t from 'tap'
-import { RouteStore } from '../mesh/http/index.ts'
+import { type RouteChanges, RouteTable } from '../mesh/http/index.ts'
 import { MeshStore } from '../mesh/index.ts'
 import {
   ADDRESS_TYPE,
@@ -29,6 +29,15 @@ spec:
 const TO = (name: string) => `{backendRefs: [{name: ${name}, port: 80}]}`
 const QUERY = { service: 'foo/echo.foo.svc.cluster.local', port: 80, clientNamespace: 'foo' } as const
 
+/** As a waypoint holds them. */
+class Routes {
+  table = RouteTable.EMPTY
+
+  apply(changes: RouteChanges): void {
+    this.table = this.table.with(changes)
+  }
+}
+
 t.test('a waypoint gets routes, their changes, and the last good state of a broken one', async (t) => {
   const files = {
     'ns.yaml': AMBIENT_NAMESPACE,
@@ -38,7 +47,7 @@ t.test('a waypoint gets routes, their changes, and the last good state of a brok
   }
   const mesh = testMesh(t, files)
   const server = await mesh.start()
-  const routes = new RouteStore()
+  const routes = new Routes()
   const store = new MeshStore()
   const token = () => server.issuer.issueNodeToken({ node: 'node-a', ttlSeconds: 60 })
   const { client } = testClient(t, mesh, server.address.port, token, {
@@ -76,14 +85,14 @@ t.test('a node proxy is sent no routes, and a waypoint without any knows that th
   t.match(server.status().resources, { [ROUTE_TYPE]: 1, [WAYPOINT_POLICY_TYPE]: 0 })
   await mesh.write('route.yaml', '# none\n')
   await until('no route', () => server.status().resources[ROUTE_TYPE] === 0)
-  const routes = new RouteStore()
+  const routes = new Routes()
   const waypoint = testClient(t, mesh, server.address.port, token, { types: [new RouteHandler(routes)] })
   waypoint.client.start()
   await waypoint.client.synced(ROUTE_TYPE)
   t.equal(routes.table.size, 0)
 })
 
-function backendOf(routes: RouteStore): string | undefined {
+function backendOf(routes: Routes): string | undefined {
   const found = routes.table.lookup(QUERY)
   if (found === undefined || found.kind === 'TCPRoute') return undefined
   const target = found.routes[0]?.rules[0]?.backends[0]?.target

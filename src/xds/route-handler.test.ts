@@ -6,7 +6,7 @@ import {
   DeltaDiscoveryResponseSchema,
   NodeSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
-import { RouteStore } from '../mesh/http/route-store.ts'
+import { RouteTable } from '../mesh/http/route-table.ts'
 import { anHttpRoute, aTcpRoute } from '../mesh/http/route-test-support.ts'
 import { DeltaSession } from './delta-session.ts'
 import { encodeRoute } from './encode-route.ts'
@@ -19,13 +19,16 @@ import { TypeState } from './type-state.ts'
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE, WAYPOINT_POLICY_TYPE } from './type-urls.ts'
 
 t.test('a refused route leaves the one before it in force, and the others come in', async (t) => {
-  const store = new RouteStore()
-  const state = new TypeState(new RouteHandler(store))
+  let table = RouteTable.EMPTY
+  const apply = (changes: Parameters<RouteTable['with']>[0]) => {
+    table = table.with(changes)
+  }
+  const state = new TypeState(new RouteHandler({ apply }))
   const first = await state.receive(
     response([['HTTPRoute/default/a', encodeRoute(anHttpRoute({ name: 'a' }))]]),
   )
   t.equal(first.errorDetail, undefined)
-  const before = store.table
+  const before = table
   const answer = await state.receive(
     response([
       ['HTTPRoute/default/a', hex('00')],
@@ -38,7 +41,7 @@ t.test('a refused route leaves the one before it in force, and the others come i
     /HTTPRoute\/default\/a: failed to decode: .*; HTTPRoute\/default\/b: the resource is HTTPRoute\/default\/other$/,
   )
   t.strictSame(
-    [...store.table.routes].map(({ name }) => name),
+    [...table.routes].map(({ name }) => name),
     ['a', 'c'],
   )
   t.strictSame(
@@ -48,7 +51,7 @@ t.test('a refused route leaves the one before it in force, and the others come i
   )
   await state.receive(response([], ['HTTPRoute/default/a']))
   t.strictSame(
-    [...store.table.routes].map(({ name }) => name),
+    [...table.routes].map(({ name }) => name),
     ['c'],
   )
 })

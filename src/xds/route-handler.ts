@@ -5,7 +5,7 @@ import { decodeRoute } from './decode-route.ts'
 import type { ResourceBatch, ResourceHandler } from './handler.ts'
 import { ROUTE_TYPE } from './type-urls.ts'
 
-/** Takes a batch of changes as one; a `RouteStore` is one. */
+/** Takes a batch of changes as one. */
 export interface RouteTarget {
   apply(changes: RouteChanges): void
 }

@@ -29,7 +29,6 @@ export {
 export type * from './route-model.ts'
 export { routeName } from './route-model.ts'
 export { compareRoutes } from './route-order.ts'
-export { RouteStore } from './route-store.ts'
 export {
   type ApplicableRoutes,
   type RouteChanges,
