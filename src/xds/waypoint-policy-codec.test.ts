@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
 import t from 'tap'
 import { type PolicyMatchSchema, PolicySchema } from '../gen/ztunnel/waypoint/policy_pb.ts'
 import type { HttpPolicyMatch, WaypointPolicy } from '../mesh/http/policy-model.ts'
@@ -7,6 +8,7 @@ import { aWaypointMatch, aWaypointPolicy } from '../mesh/http/policy-test-suppor
 import type { StringMatch } from '../mesh/model.ts'
 import { decodeWaypointPolicy } from './decode-waypoint-policy.ts'
 import { encodeWaypointPolicy } from './encode-waypoint-policy.ts'
+import { XdsError } from './errors.ts'
 import { MeshEncoder } from './mesh-encoder.ts'
 import { meshResources } from './mesh-resources.ts'
 import { WAYPOINT_POLICY_TYPE } from './type-urls.ts'
@@ -104,6 +106,27 @@ t.test('whatever cannot be read refuses the policy with the reason', async (t) =
   ]
   for (const [match, reason] of matches) refuse({ rules: [{ clauses: [{ matches: [match] }] }] }, reason)
   t.throws(() => decodeWaypointPolicy(Uint8Array.of(255)), { message: /^failed to decode/ })
+})
+
+t.test('whatever bytes come, the answer is a policy or a reason', async () => {
+  const whole = encodeWaypointPolicy(aWaypointPolicy({ rules: [[[FULL]]] }))
+  const flips = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 })
+  const corrupted = flips.map((flips) => {
+    const bytes = whole.slice()
+    for (const [at, value] of flips) bytes[at] = value
+    return bytes
+  })
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 60 }), corrupted), (bytes) => {
+      try {
+        new WaypointPolicyTable().apply({ upserts: [decodeWaypointPolicy(bytes)] })
+        return true
+      } catch (error) {
+        return error instanceof XdsError && error.code === 'invalid-resource'
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })
 
 t.test('a batch is in force at once; a refused policy leaves the one before', async (t) => {
