@@ -11,6 +11,19 @@ export function abandon(stream: Duplex): void {
   stream.destroy()
 }
 
+/**
+ * Resets a stream that may have trailers to send. Never within a callback of
+ * its session: Node puts off RST_STREAM(CANCEL) there, then asks a stream that is
+ * gone for its trailers, and the process ends on an assertion (Node 26.10).
+ */
+export function resetLater(stream: Http2Stream, code: number): void {
+  setImmediate(() => {
+    if (!stream.destroyed && !stream.closed) stream.close(code)
+    // What has arrived holds up the end until somebody reads it.
+    stream.resume()
+  })
+}
+
 function isHttp2Stream(stream: Duplex): stream is Http2Stream {
   return 'rstCode' in stream && 'sentHeaders' in stream
 }

@@ -133,7 +133,11 @@ class Http1Connection {
   }
 
   #begin(received: Received): void {
-    if (this.#tunnel.destroyed || this.#refused) return
+    if (this.#refused) return
+    if (this.#tunnel.destroyed) {
+      this.#options.onRefused?.(0, 'the client went away at once')
+      return
+    }
     const checked = checkHttp1Request(received.request, this.#limits)
     if (isRefusal(checked)) {
       this.#refuse(checked)

@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import type { HttpHeaders } from '../../mesh/http/request.ts'
+import { resetLater } from './connection-end.ts'
 import type { BodyFraming } from './downstream.ts'
 import { errorCode, errorText, HttpError } from './errors.ts'
 import type { ForwardTarget } from './exchange.ts'
@@ -77,8 +78,7 @@ class Http2Call implements UpstreamCall, Waiter<Http2Connection> {
 
   abort(): void {
     this.#over = true
-    this.#stream?.close(constants.NGHTTP2_CANCEL)
-    this.#stream?.resume()
+    if (this.#stream !== undefined) resetLater(this.#stream, constants.NGHTTP2_CANCEL)
   }
 
   #open(connection: Http2Connection): ClientHttp2Stream | undefined {
@@ -111,7 +111,7 @@ class Http2Call implements UpstreamCall, Waiter<Http2Connection> {
     if (!this.#answered || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return
     this.#over = true
     // What the upstream does not want of the request, nobody needs to send.
-    if (!stream.writableEnded) stream.close(constants.NGHTTP2_CANCEL)
+    if (!stream.writableEnded) resetLater(stream, constants.NGHTTP2_CANCEL)
   }
 
   #fail(error: HttpError): void {

@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex, Writable } from 'node:stream'
 import type { HttpHeaders } from '../../mesh/http/request.ts'
+import { resetLater } from './connection-end.ts'
 import type { BodyFraming, Downstream } from './downstream.ts'
 import type { HttpResponseHead } from './exchange.ts'
 import { fieldsObject, trailerFields, withoutFields } from './header-fields.ts'
@@ -21,7 +22,7 @@ export class Http2Downstream implements Downstream {
     })
     stream.once('wantTrailers', () => {
       stream.sendTrailers(fieldsObject(this.#outgoing))
-      if (!stream.readableEnded) setImmediate(endEarly, stream)
+      if (!stream.readableEnded) endEarly(stream)
     })
   }
 
@@ -47,7 +48,7 @@ export class Http2Downstream implements Downstream {
     stream.respond(headers, options)
     if (!waitForTrailers)
       stream.once('finish', () => {
-        if (!stream.readableEnded) setImmediate(endEarly, stream)
+        if (!stream.readableEnded) endEarly(stream)
       })
     return stream
   }
@@ -65,7 +66,7 @@ export class Http2Downstream implements Downstream {
   }
 
   abort(): void {
-    if (!this.body.destroyed) this.body.close(constants.NGHTTP2_INTERNAL_ERROR)
+    resetLater(this.body, constants.NGHTTP2_INTERNAL_ERROR)
   }
 
   onClose(listener: (complete: boolean) => void): void {
@@ -84,7 +85,5 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set(['connection', 'upgrade',
 
 /** The answer is out, and what the client still sends is not wanted (RFC 9113 section 8.1). */
 function endEarly(stream: ServerHttp2Stream): void {
-  if (stream.closed || stream.destroyed || stream.readableEnded) return
-  stream.close(constants.NGHTTP2_NO_ERROR)
-  stream.resume()
+  resetLater(stream, constants.NGHTTP2_NO_ERROR)
 }

@@ -28,12 +28,13 @@ async function ask(
   stream.on('trailers', (fields) => {
     trailers = fields
   })
-  const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders]
   let text = ''
   stream.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
-  await once(stream, 'end')
+  const ended = once(stream, 'end')
+  const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+  await ended
   return { headers: answer, body: text, trailers }
 }
 
