@@ -32,8 +32,13 @@ export function parseDockerEndpoint(text: string): DockerEndpoint {
 }
 
 const DEFAULT_PORT = '2375'
+/** Bytes of `sun_path`, without the zero at its end (unix(7)). */
+const MAX_SOCKET_PATH_BYTES = 107
 
 function socketEndpoint(path: string): DockerEndpoint {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    throw invalid(path, `the path of a socket has ${MAX_SOCKET_PATH_BYTES} bytes at most`)
+  }
   return { text: `unix://${path}`, socketPath: path, origin: 'http://docker' }
 }
 

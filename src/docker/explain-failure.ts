@@ -20,7 +20,7 @@ export function explainFailure(cause: unknown, endpoint: DockerEndpoint): Docker
       `nobody answers at ${text}: the Docker daemon is not running; start it (systemctl start docker)`,
     )
   }
-  if (code.startsWith('HPE_')) {
+  if (cause instanceof Error && cause.name === 'HTTPParserError') {
     return fail(
       'not-docker',
       `what answers at ${text} does not speak HTTP: it is no Docker Engine, or one that wants TLS`,
@@ -30,6 +30,12 @@ export function explainFailure(cause: unknown, endpoint: DockerEndpoint): Docker
     return fail(
       'unreachable',
       `the Docker daemon at ${text} does not answer; its log (journalctl -u docker) may say why`,
+    )
+  }
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
+    return fail(
+      'unreachable',
+      `the Docker daemon at ${text} closed the connection: it has ended, or is being restarted`,
     )
   }
   const why = cause instanceof Error ? cause.message : String(cause)
