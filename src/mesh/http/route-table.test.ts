@@ -17,6 +17,20 @@ t.test('routes are found by Service and port, the oldest first', async (t) => {
   t.strictSame(names(table, { service: 'default/other' }), undefined)
 })
 
+t.test('one answer is for all who are told the same, however many ports and namespaces ask', async (t) => {
+  const table = tableOf(
+    anHttpRoute({ name: 'a' }),
+    anHttpRoute({ name: 'port', parents: [aParent({ port: 8080 })] }),
+  )
+  const answer = table.lookup(QUERY)
+  t.equal(table.lookup({ ...QUERY, port: 81, clientNamespace: 'third' }), answer)
+  t.not(table.lookup({ ...QUERY, port: 8080 }), answer)
+  t.equal(
+    table.lookup({ ...QUERY, port: 8080 }),
+    table.lookup({ ...QUERY, port: 8080, clientNamespace: 'x' }),
+  )
+})
+
 t.test('one kind of route holds for a port, the most specific', async (t) => {
   const grpc = anHttpRoute({ kind: 'GRPCRoute', name: 'grpc', parents: [aParent({ port: 80 })] })
   const table = tableOf(anHttpRoute({ name: 'http' }), aTcpRoute({ name: 'tcp' }), grpc)

@@ -114,33 +114,36 @@ export class RouteTable {
   }
 }
 
-/** More questions than a Service has ports and namespaces that call it: asked by somebody who invents them. Entries. */
-const MAX_ANSWERS = 1_024
-
 /** The routes of one parent. */
 class AttachedRoutes {
   readonly #parent: string
   /** Oldest first. */
   readonly #routes: readonly Route[]
   readonly #consumers: ReadonlySet<string>
+  /** Those that routes name. */
+  readonly #ports: ReadonlySet<number>
   readonly #answers = new Map<string, ApplicableRoutes | undefined>()
 
   constructor(parent: string, routes: readonly Route[]) {
     this.#parent = parent
     this.#routes = [...routes].sort(compareRoutes)
+    this.#ports = new Set(
+      routes.flatMap(({ parents }) => parents.flatMap(({ port }) => (port === undefined ? [] : [port]))),
+    )
     this.#consumers = new Set(
       routes.filter((route) => !this.#isProducer(route)).map(({ namespace }) => namespace),
     )
   }
 
   lookup(port: number, clientNamespace: string | undefined): ApplicableRoutes | undefined {
-    // Clients of namespaces without routes of their own share one answer.
+    // Clients of namespaces without routes of their own share one answer, as do
+    // ports that no route names: there are no more answers than routes ask for.
     const consumer =
       clientNamespace !== undefined && this.#consumers.has(clientNamespace) ? clientNamespace : ''
-    const question = `${port} ${consumer}`
+    const question = `${this.#ports.has(port) ? port : 'other'} ${consumer}`
     if (this.#answers.has(question)) return this.#answers.get(question)
     const answer = this.#find(port, consumer)
-    if (this.#answers.size < MAX_ANSWERS) this.#answers.set(question, answer)
+    this.#answers.set(question, answer)
     return answer
   }
 
