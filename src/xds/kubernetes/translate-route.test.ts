@@ -290,6 +290,15 @@ t.test('whose route may send into another namespace, and with whose consent', as
   }
 })
 
+t.test("a backend is spoken to as its Service's port says", async (t) => {
+  const cases = { 'kubernetes.io/h2c': 'HTTP2', 'kubernetes.io/ws': 'HTTP11', grpc: 'GRPC', tcp: 'TCP' }
+  for (const [appProtocol, expected] of Object.entries(cases)) {
+    const text = BASE.replace('{name: http, port: 80}', `{name: x, port: 80, appProtocol: ${appProtocol}}`)
+    const echo = meshOf(text).services.find(({ name }) => name === 'echo')
+    t.equal(echo?.ports[0]?.appProtocol, expected, appProtocol)
+  }
+})
+
 t.test('an expression that a prefix comes before is told of', async (t) => {
   const regex = 'matches: [{path: {type: RegularExpression, value: "/v[0-9]+"}}]'
   const rules = (prefix: string) => `${regex}\n    ${BACKEND}\n  - matches: [${prefix}]\n    ${BACKEND}`
