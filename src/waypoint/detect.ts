@@ -49,7 +49,7 @@ export async function detectProtocol(client: Duplex, options: DetectOptions): Pr
   } finally {
     stop.abort()
     options.signal.removeEventListener('abort', onAbort)
-    // It gives back what it has read: from then on the stream is another's to read.
+    // From then on the stream is another's to read.
     await speaks
   }
 }
@@ -64,7 +64,7 @@ async function raced(
   let upstream: Duplex | undefined
   const answers = dialling.then(async (stream) => {
     upstream = stream
-    await readable(stream, signal)
+    if (stream.readableLength === 0) await grown(stream, 0, signal)
     return 'tcp' as const
   })
   try {
@@ -84,44 +84,56 @@ function discard(upstream: Duplex): void {
   upstream.destroy()
 }
 
-/** Resolves once it is clear what a client speaks; one that leaves without a word speaks TCP. */
+/**
+ * Resolves once it is clear what a client speaks; one that leaves without a
+ * word speaks TCP. Only looks: a stream that was read to its end could not be
+ * given its bytes back.
+ */
 async function firstBytes(client: Duplex, signal: AbortSignal): Promise<Detected['kind']> {
-  let bytes = Buffer.alloc(0)
+  let seen = 0
   let partial: NodeJS.Timeout | undefined
   const late = new AbortController()
+  const either = AbortSignal.any([signal, late.signal])
   try {
     for (;;) {
-      await readable(client, AbortSignal.any([signal, late.signal]))
-      if (signal.aborted || late.signal.aborted) return 'tcp'
-      const more: Buffer | null = client.read()
-      // Nothing more where there was something: the end, which must not be reached before the bytes are given back.
-      if (more === null && (bytes.length > 0 || client.readableEnded || client.destroyed)) return 'tcp'
-      if (more === null) continue
-      bytes = Buffer.concat([bytes, more])
+      await grown(client, seen, either)
+      if (either.aborted || isOver(client)) return 'tcp'
+      const bytes: Buffer | null = client.read()
+      if (bytes === null) continue
+      client.unshift(bytes)
+      seen = bytes.length
       const found = sniffProtocol(bytes.subarray(0, SNIFF_BYTES))
       if (found !== 'need-more') return found === 'other' ? 'tcp' : 'http'
-      if (bytes.length >= SNIFF_BYTES) return 'tcp'
-      if (bytes.length > 0) partial ??= setTimeout(() => late.abort(), PARTIAL_MS)
+      if (seen >= SNIFF_BYTES) return 'tcp'
+      partial ??= setTimeout(() => late.abort(), PARTIAL_MS)
     }
   } finally {
     clearTimeout(partial)
-    if (bytes.length > 0 && !client.destroyed) client.unshift(bytes)
   }
 }
 
-/** Something to read, an end, or the signal. */
-function readable(stream: Duplex, signal: AbortSignal): Promise<void> {
-  if (stream.destroyed || stream.readableEnded || stream.readableLength > 0 || signal.aborted)
-    return Promise.resolve()
+/**
+ * More than so many bytes to read, none any more, or the signal. One listener
+ * until then: Node tells each new one of what is there already, which would go
+ * round without a turn of the event loop.
+ */
+function grown(stream: Duplex, seen: number, signal: AbortSignal): Promise<void> {
+  const enough = (): boolean => seen === 0 || stream.readableLength > seen || isOver(stream) || signal.aborted
   return new Promise((resolve) => {
-    const done = (): void => {
-      for (const event of EVENTS) stream.off(event, done)
-      signal.removeEventListener('abort', done)
+    const check = (): void => {
+      if (!enough()) return
+      for (const event of EVENTS) stream.off(event, check)
+      signal.removeEventListener('abort', check)
       resolve()
     }
-    for (const event of EVENTS) stream.on(event, done)
-    signal.addEventListener('abort', done)
+    if (isOver(stream) || signal.aborted) return resolve()
+    for (const event of EVENTS) stream.on(event, check)
+    signal.addEventListener('abort', check)
   })
+}
+
+function isOver(stream: Duplex): boolean {
+  return stream.destroyed || stream.readableEnded
 }
 
 const EVENTS = ['readable', 'end', 'close', 'error'] as const
