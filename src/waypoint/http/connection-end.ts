@@ -24,6 +24,21 @@ export function resetLater(stream: Http2Stream, code: number): void {
   })
 }
 
+/**
+ * Makes an HTTP/2 session on a stream and keeps the stream's end from it, which
+ * is the caller's to act on. Node answers it with an end of its own, and a
+ * session that is destroyed before that is through throws out of the event loop
+ * where nobody can catch it (Node 26.10): any peer could end the process.
+ */
+export function withoutEnd<Session>(stream: Duplex, open: () => Session): Session {
+  const before = new Set(stream.listeners('end'))
+  const session = open()
+  for (const listener of stream.listeners('end')) {
+    if (!before.has(listener)) stream.off('end', listener as () => void)
+  }
+  return session
+}
+
 function isHttp2Stream(stream: Duplex): stream is Http2Stream {
   return 'rstCode' in stream && 'sentHeaders' in stream
 }

@@ -152,6 +152,7 @@ function responseFraming(
 }
 
 function asHttpError(cause: Error, stream: ClientHttp2Stream): HttpError {
+  if (cause instanceof HttpError) return cause
   const code = errorCode(cause)
   if (code === 'ERR_HTTP2_STREAM_ERROR' || stream.rstCode !== constants.NGHTTP2_NO_ERROR)
     return resetError(stream, cause)

@@ -7,6 +7,7 @@ import {
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { type CheckedRequest, checkRequest, isRefusal, type Refusal } from './check-request.ts'
+import { withoutEnd } from './connection-end.ts'
 import { Exchange } from './exchange-core.ts'
 import { Http2Downstream } from './http2-downstream.ts'
 import { clientSessionOptions } from './http2-settings.ts'
@@ -23,7 +24,7 @@ export function serveHttp2(
   return new Promise((resolve) => {
     const { signal } = options
     tunnel.on('error', ignore)
-    const session = performServerHandshake(tunnel, clientSessionOptions(limits))
+    const session = withoutEnd(tunnel, () => performServerHandshake(tunnel, clientSessionOptions(limits)))
     session.on('error', (error) => options.onRefused?.(0, error.message))
     const idle = new IdleTimer(session, limits.idleTimeoutMs)
     session.on('stream', (stream, headers, flags, raw: string[]) => {
@@ -39,6 +40,8 @@ export function serveHttp2(
       idle.stop()
       tunnel.destroy()
     })
+    // HTTP/2 is never half-open.
+    tunnel.once('end', () => session.destroy())
     tunnel.once('close', () => {
       session.destroy()
       resolve()

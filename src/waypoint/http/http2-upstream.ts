@@ -1,5 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { withoutEnd } from './connection-end.ts'
 import { errorText, HttpError } from './errors.ts'
 import { upstreamSessionOptions } from './http2-settings.ts'
 import type { UpstreamBounds } from './upstream-bounds.ts'
@@ -134,13 +136,15 @@ export class Http2Connection {
   readonly #idleTimeoutMs: number
   readonly #events: ConnectionEvents
   #timer: NodeJS.Timeout | undefined
-  #streams = 0
+  readonly #streams = new Set<ClientHttp2Stream>()
   #leaving = false
 
   constructor(stream: Duplex, idleTimeoutMs: number, events: ConnectionEvents) {
     this.#idleTimeoutMs = idleTimeoutMs
     this.#events = events
-    const session = connect(ANY_ORIGIN, { createConnection: () => stream, ...upstreamSessionOptions() })
+    const session = withoutEnd(stream, () =>
+      connect(ANY_ORIGIN, { createConnection: () => stream, ...upstreamSessionOptions() }),
+    )
     this.#session = session
     // Its streams fail as well, and say so to those who have them.
     session.on('error', ignore)
@@ -152,7 +156,10 @@ export class Http2Connection {
       stream.destroy()
       events.onClose()
     })
+    // A socket that stays half-open would not tell the session of the peer's end.
+    if (stream instanceof Socket) stream.allowHalfOpen = false
     stream.on('error', ignore)
+    stream.once('end', () => this.#onEnd())
     stream.once('close', () => session.destroy())
     this.#sleep()
   }
@@ -161,18 +168,18 @@ export class Http2Connection {
     if (this.#leaving || this.#session.closed || this.#session.destroyed) return false
     // Until the peer's SETTINGS are here, the least that it may say.
     const limit = this.#session.remoteSettings?.maxConcurrentStreams ?? USUAL_STREAMS
-    return this.#streams < limit
+    return this.#streams.size < limit
   }
 
   /** Opens a stream; fields are a flat list with the pseudo-headers first. */
   request(fields: string[], options: { endStream: boolean; waitForTrailers: boolean }): ClientHttp2Stream {
     const stream = this.#session.request(fields, options)
-    this.#streams++
+    this.#streams.add(stream)
     clearTimeout(this.#timer)
     this.#timer = undefined
     stream.once('close', () => {
-      this.#streams--
-      if (this.#streams === 0) this.#sleep()
+      this.#streams.delete(stream)
+      if (this.#streams.size === 0) this.#sleep()
       if (this.hasRoom) this.#events.onRoom()
     })
     return stream
@@ -187,9 +194,17 @@ export class Http2Connection {
     this.#session.destroy()
   }
 
+  /** No answer comes any more, but what is here may still be read. */
+  #onEnd(): void {
+    for (const stream of this.#streams) {
+      if (!stream.closed) stream.destroy(new HttpError('closed', 'the upstream closed the connection'))
+    }
+    this.drain()
+  }
+
   #leave(): void {
     this.#leaving = true
-    if (this.#streams === 0) this.#session.close()
+    if (this.#streams.size === 0) this.#session.close()
   }
 
   #sleep(): void {

@@ -3,7 +3,8 @@ import { type Sniffed, sniffProtocol } from './sniff.ts'
 
 /**
  * Looks at the first bytes of a stream and puts them back. Resolves with
- * `need-more` when they are not enough in time, or when the stream ends first.
+ * `need-more` when they are not enough in time, or when the stream ends first
+ * (its bytes are lost then).
  * Nobody else may read from the stream meanwhile.
  */
 export function readFirstBytes(stream: Duplex, timeoutMs: number): Promise<Sniffed> {
@@ -12,7 +13,8 @@ export function readFirstBytes(stream: Duplex, timeoutMs: number): Promise<Sniff
     const finish = (sniffed: Sniffed): void => {
       clearTimeout(timer)
       stream.off('readable', onReadable).off('end', onOver).off('close', onOver).off('error', ignore)
-      if (!stream.destroyed && chunks.length > 0) stream.unshift(Buffer.concat(chunks))
+      if (!stream.destroyed && !stream.readableEnded && chunks.length > 0)
+        stream.unshift(Buffer.concat(chunks))
       resolve(sniffed)
     }
     const onReadable = (): void => {
