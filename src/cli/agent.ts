@@ -51,7 +51,8 @@ export function agentCommand(): Command {
 async function runAgent(options: AgentOptions): Promise<void> {
   // Loaded here: every command starts from one program, and pays only for its own role.
   const { createLogger } = await import('../telemetry/index.ts')
-  const { NodeAgent } = await import('../agent/index.ts')
+  const { NodeAgent, requireAgentPrivileges } = await import('../agent/index.ts')
+  requireAgentPrivileges()
   const log = createLogger({ format: options.logFormat, level: options.logLevel })
   const logger = log.scope('agent')
   const { promise: terminated, resolve: terminate } = Promise.withResolvers<string>()

@@ -1,3 +1,4 @@
+export { type Capability, missingCapabilities } from './capabilities.ts'
 export { closeDescriptor, duplicateDescriptor } from './descriptor.ts'
 export type { LinuxErrorCode, LinuxErrorDetails } from './errors.ts'
 export { LinuxError } from './errors.ts'

@@ -55,7 +55,7 @@ export function findProgram(program: string): string | undefined {
  * while it is in the namespace and so starts there; no helper such as nsenter is needed. Rejects with LinuxError
  * `program-missing` (naming the package to install) or `program-failed`.
  */
-export function runProgram(
+export async function runProgram(
   namespace: NetworkNamespace,
   program: string,
   options: ProgramOptions,

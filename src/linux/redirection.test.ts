@@ -188,6 +188,19 @@ t.test('damage is seen and repaired, options can change', async (t) => {
   t.notMatch(snapshot('repair'), /ISTIO|0x111/)
 })
 
+t.test('a namespace that cannot be entered is an error of the caller, once', async (t) => {
+  const ns = addNamespace('closed')
+  t.teardown(() => ip('netns', 'del', 'closed'))
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => void unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  t.teardown(() => process.off('unhandledRejection', note))
+  ns.close()
+  await t.rejects(applyRedirection(ns), { code: 'closed' })
+  await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(unhandled, [])
+})
+
 t.test('a missing program is named with its package', async (t) => {
   const ns = NetworkNamespace.current()
   t.teardown(() => ns.close())
