@@ -1,15 +1,17 @@
 import t from 'tap'
+import { anHttpRoute } from '../mesh/http/route-test-support.ts'
 import type { Workload } from '../mesh/model.ts'
 import { MeshEncoder } from './mesh-encoder.ts'
 import { meshResources } from './mesh-resources.ts'
 import { sameValue } from './same-value.ts'
 import { policy, service, workload } from './test-support.ts'
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from './type-urls.ts'
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, ROUTE_TYPE } from './type-urls.ts'
 
 const noTurn = async () => {}
 const read = (...workloads: Workload[]) => ({
   services: [service('web')],
   policies: [policy('p')],
+  routes: [anHttpRoute()],
   workloads,
 })
 
@@ -23,6 +25,8 @@ t.test('what says the same again keeps its object and its bytes', async (t) => {
   t.not(after?.[2]?.version, before?.[2]?.version, 'workload b')
   t.equal(second.mesh.workloads[0], first.mesh.workloads[0])
   t.equal(second.resources.get(AUTHORIZATION_TYPE)?.[0], first.resources.get(AUTHORIZATION_TYPE)?.[0])
+  t.ok(first.resources.get(ROUTE_TYPE)?.[0], 'the route')
+  t.equal(second.resources.get(ROUTE_TYPE)?.[0], first.resources.get(ROUTE_TYPE)?.[0])
 })
 
 t.test('it gives the resources that encoding everything gives', async (t) => {
