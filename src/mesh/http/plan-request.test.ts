@@ -22,7 +22,7 @@ t.test('backends are chosen by weight, an invalid one for its share', async (t) 
   const chosen = (random: number) => plan(backends, random)
   t.match(chosen(0), { kind: 'forward', target: { service: 'default/a.default.svc.cluster.local' } })
   t.match(chosen(0.74), { kind: 'forward', target: { service: 'default/a.default.svc.cluster.local' } })
-  t.match(chosen(0.75), { kind: 'respond', status: 500, grpcStatus: undefined })
+  t.match(chosen(0.75), { kind: 'respond', status: 500 })
   t.equal(chosen(0.75).steps.at(-1)?.detail, `${GONE.reason}, weight 1 of 3 backends: 500`)
 })
 
@@ -56,11 +56,11 @@ t.test("a backend's own filters come after the rule's", async (t) => {
   })
 })
 
-t.test('gRPC is answered by its own codes', async (t) => {
+t.test('a call without a backend is answered by what is UNAVAILABLE to gRPC', async (t) => {
   const rules = [aRule({ matches: [anHttpMatch({ path: { kind: 'exact', value: '/s/m' } })], backends: [] })]
   const route = anHttpRoute({ kind: 'GRPCRoute', rules })
-  t.match(planned(route, 0, '/s/other'), { kind: 'respond', status: 404, grpcStatus: 12 })
-  t.match(planned(route, 0, '/s/m'), { kind: 'respond', status: 500, grpcStatus: 14 })
+  t.match(planned(route, 0, '/s/other'), { kind: 'respond', status: 404 })
+  t.match(planned(route, 0, '/s/m'), { kind: 'respond', status: 503 })
 })
 
 t.test('connections are split as requests are', async (t) => {

@@ -41,13 +41,11 @@ export type RequestPlan =
       readonly timeouts: HttpTimeouts
       readonly retry: HttpRetry | undefined
     })
-  /** To be answered here: 404, a redirect, or 500. */
+  /** To be answered here: 404, a redirect, or 500; 503 in place of the latter by a GRPCRoute. */
   | (Planned & {
       readonly kind: 'respond'
       readonly status: number
       readonly location: string | undefined
-      /** Of a call that a GRPCRoute answers: the code in place of the status; UNIMPLEMENTED or UNAVAILABLE. */
-      readonly grpcStatus: 12 | 14 | undefined
       /** They get the request all the same. */
       readonly mirrors: readonly MirroredRequest[]
       readonly responseFilters: readonly HttpFilter[]
@@ -57,16 +55,11 @@ export type RequestPlan =
 export function planRequest(matcher: RouteMatcher, routes: HttpRoutes, input: PlanInput): RequestPlan {
   const found = matcher.match(routes, input.head, input)
   if (found.kind === 'unmatched') {
-    const grpcStatus = routes.kind === 'GRPCRoute' ? GRPC_UNIMPLEMENTED : undefined
     const none = { route: undefined, rule: undefined, mirrors: [], responseFilters: [] }
-    return { kind: 'respond', status: 404, location: undefined, grpcStatus, steps: found.steps, ...none }
+    return { kind: 'respond', status: 404, location: undefined, steps: found.steps, ...none }
   }
   return planMatched(found, input)
 }
-
-/** Status codes of gRPC (doc/statuscodes.md): a proxy says 404 and 503 by these. */
-const GRPC_UNIMPLEMENTED = 12
-const GRPC_UNAVAILABLE = 14
 
 type Matched = Extract<RouteMatch, { kind: 'matched' }>
 
@@ -81,11 +74,9 @@ function planMatched(found: Matched, input: PlanInput): RequestPlan {
   }
   if (filtered.kind === 'respond') return respond(before, filtered)
   const backend = chooseBackend(rule.backends, input.random)
-  if (backend === undefined) {
-    return respond(withStep(before, 'the rule has no backend of any weight: 500'), BROKEN)
-  }
+  if (backend === undefined) return withoutBackend(before, 'the rule has no backend of any weight')
   const description = describeBackend(backend, rule.backends)
-  if (backend.target.kind === 'invalid') return respond(withStep(before, `${description}: 500`), BROKEN)
+  if (backend.target.kind === 'invalid') return withoutBackend(before, description)
   const again = filterRequest(backend.filters, { ...input, head: filtered.head, match })
   const chosen = withStep(before, description)
   const after: Progress = {
@@ -109,16 +100,19 @@ interface Progress {
   readonly responseFilters: readonly HttpFilter[]
 }
 
-const BROKEN = { status: 500, location: undefined }
-
 function withStep(progress: Progress, detail: string): Progress {
   return { ...progress, steps: [...progress.steps, { step: 'backend-choice', detail }] }
+}
+
+/** HTTP clients are told 500. gRPC's are to be told UNAVAILABLE, which is what 503 is to them. */
+function withoutBackend(progress: Progress, reason: string): RequestPlan {
+  const status = progress.found.route.kind === 'GRPCRoute' ? 503 : 500
+  return respond(withStep(progress, `${reason}: ${status}`), { status, location: undefined })
 }
 
 function respond(
   { found: { route, rule }, ...rest }: Progress,
   { status, location }: { readonly status: number; readonly location: string | undefined },
 ): RequestPlan {
-  const grpcStatus = route.kind === 'GRPCRoute' && status >= 500 ? GRPC_UNAVAILABLE : undefined
-  return { kind: 'respond', route, rule, ...rest, status, location, grpcStatus }
+  return { kind: 'respond', route, rule, ...rest, status, location }
 }
