@@ -13,6 +13,7 @@ async function podsOf(t: Test, engine: ScriptedEngine, options: Partial<DockerPo
     client: new DockerClient(engine.endpoint),
     node: undefined,
     dnsCapture: true,
+    procDirectory: '/nowhere',
     logger: { info: line, warn: line, error: line },
     ...options,
   })

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import {
   type Container,
   type DockerClient,
@@ -92,11 +93,12 @@ export class DockerPods implements PodSource {
     if (this.#watch === undefined) return
     const { dnsCapture, procDirectory = '/proc' } = this.#options
     const { members, refused, problems } = fleetOf(this.#watch.snapshot)
-    this.#report(problems.map(textOf))
     this.#refused = refused
+    const enrolled = members.filter((member) => member.node === this.#node && isEnrolled(member))
+    const hidden = enrolled.filter(({ container }) => isHidden(container, procDirectory))
+    this.#report([...problems.map(textOf), ...hidden.map(hiddenText)])
     const known = new Map(this.#pods.map((pod) => [JSON.stringify(pod), pod]))
-    this.#pods = members
-      .filter((member) => member.node === this.#node && isEnrolled(member))
+    this.#pods = enrolled
       .map((member) => capturedPod(member, dnsCapture, procDirectory))
       // An enrolment takes another object for other wishes.
       .map((pod) => known.get(JSON.stringify(pod)) ?? pod)
@@ -151,6 +153,22 @@ function networkNamespaceOf({ id, sandboxKey, pid }: Container, procDirectory: s
   return pid > 0 && isProcessOf(process, id) && existsSync(`${process}/ns/net`)
     ? `${process}/ns/net`
     : sandboxKey
+}
+
+/**
+ * Whether the agent's container was given too little to ever find the namespace. One that is only just being made or
+ * taken down looks different: the engine makes the file, and mounts the namespace on it, at once.
+ */
+function isHidden(container: Container, procDirectory: string): boolean {
+  const path = networkNamespaceOf(container, procDirectory)
+  if (path !== container.sandboxKey || isNamespaceFile(path)) return false
+  // No folder: not mounted at all. A file that is no namespace: mounted without what is mounted later.
+  return existsSync(path) || !existsSync(dirname(path))
+}
+
+function hiddenText({ container: { name, sandboxKey } }: MeshContainer): string {
+  const folder = dirname(sandboxKey)
+  return `container ${name}: its network namespace, ${sandboxKey}, cannot be seen from here: give the agent's container -v ${folder}:${folder}:rslave, or --pid=host and --cap-add SYS_PTRACE`
 }
 
 function isNamespaceFile(path: string): boolean {
