@@ -6,6 +6,7 @@ import { configCommand } from './config.ts'
 import { configServerCommand } from './config-server.ts'
 import { conformanceCommand } from './conformance.ts'
 import { explainCommand } from './explain.ts'
+import { healthcheckCommand } from './healthcheck.ts'
 import { labCommand } from './lab.ts'
 import { proxyCommand } from './proxy.ts'
 import { sidecarCommand } from './sidecar.ts'
@@ -29,6 +30,7 @@ export function createProgram(): Command {
     .addCommand(certsCommand())
     .addCommand(conformanceCommand())
     .addCommand(sidecarCommand())
+    .addCommand(healthcheckCommand())
     .addCommand(tokenCommand())
     .addCommand(versionCommand(packageVersion()))
 }
