@@ -37,6 +37,16 @@ export function startSteadyConnections(
   return startProgram(lab, from, 'steady-connections.ts', target, [atOnce, pauseMs])
 }
 
+/** Opens so many connections in a pod and holds them; its progress tells how many have ended. */
+export function startHeldConnections(
+  lab: MeshLab,
+  from: string,
+  target: Destination,
+  count: number,
+): Promise<ClientProgram> {
+  return startProgram(lab, from, 'held-connections.ts', target, [count])
+}
+
 /** Resolves with the program's first line. */
 async function startProgram(
   lab: MeshLab,
