@@ -140,7 +140,7 @@ t.test('refusals and slips are told, once', async (t) => {
   engine.containerEvent('update', shared.Id)
   await change
   t.match(lines, [
-    'containers are this node’s by their label',
+    'only containers with label ztunnel.node=node-a are of this node; those without it are of host-1',
     /^container typo: label istio\.io\/dataplane-modes is not known/,
     /^container shared: not in the mesh: /,
   ])

@@ -4,6 +4,7 @@ import {
   type Container,
   type DockerClient,
   DockerWatch,
+  defaultNode,
   fleetOf,
   type MeshContainer,
   podOf,
@@ -42,6 +43,8 @@ export class DockerPods implements PodSource {
   #pods: readonly CapturedPod[] = []
   #refused: readonly RefusedContainer[] = []
   #problems = new Set<string>()
+  /** Where a pod's namespace was found, by uid: it stays there for as long as it exists. */
+  #paths: ReadonlyMap<string, string> = new Map()
 
   private constructor(options: DockerPodsOptions) {
     this.#options = options
@@ -52,13 +55,11 @@ export class DockerPods implements PodSource {
     const source = new DockerPods(options)
     const { client, logger: log } = options
     source.#watch = await DockerWatch.start({ client, log, onChange: () => source.#look() })
-    const { hostName } = source.#watch.snapshot
-    source.#node = options.node ?? hostName.toLowerCase()
-    if (source.#node !== hostName.toLowerCase()) {
-      log.info('containers are this node’s by their label', {
-        label: `ztunnel.node=${source.#node}`,
-        without: hostName,
-      })
+    const ofHost = defaultNode(source.#watch.snapshot)
+    source.#node = options.node ?? ofHost
+    if (source.#node !== ofHost) {
+      const label = `ztunnel.node=${source.#node}`
+      log.info(`only containers with label ${label} are of this node; those without it are of ${ofHost}`)
     }
     source.#look()
     return source
@@ -95,11 +96,17 @@ export class DockerPods implements PodSource {
     const { members, refused, problems } = fleetOf(this.#watch.snapshot)
     this.#refused = refused
     const enrolled = members.filter((member) => member.node === this.#node && isEnrolled(member))
-    const hidden = enrolled.filter(({ container }) => isHidden(container, procDirectory))
+    const paths = new Map<string, string>()
+    for (const { container } of enrolled) {
+      const path = this.#paths.get(uidOf(container)) ?? findNamespace(container, procDirectory)
+      if (path !== undefined) paths.set(uidOf(container), path)
+    }
+    this.#paths = paths
+    const hidden = enrolled.filter(({ container }) => !paths.has(uidOf(container)) && isHidden(container))
     this.#report([...problems.map(textOf), ...hidden.map(hiddenText)])
     const known = new Map(this.#pods.map((pod) => [JSON.stringify(pod), pod]))
     this.#pods = enrolled
-      .map((member) => capturedPod(member, dnsCapture, procDirectory))
+      .map((member) => capturedPod(member, dnsCapture, paths.get(uidOf(member.container))))
       // An enrolment takes another object for other wishes.
       .map((pod) => known.get(JSON.stringify(pod)) ?? pod)
     for (const subscriber of this.#subscribers) subscriber()
@@ -118,18 +125,17 @@ function isEnrolled(member: MeshContainer): boolean {
   return running && sandboxKey !== '' && isCaptured(podOf(member, new Map()), undefined)
 }
 
-function capturedPod(member: MeshContainer, dnsCapture: boolean, procDirectory: string): CapturedPod {
+function capturedPod(member: MeshContainer, dnsCapture: boolean, path: string | undefined): CapturedPod {
   const { container, name, namespace, serviceAccount, addresses } = member
   const { labels } = container
   const hasNameServer = container.networks.some((network) => network.name !== DEFAULT_BRIDGE)
   const wish = labels['ambient.istio.io/dns-capture']
   return {
-    // A container that is started anew is in another namespace, and nothing is left of the former.
-    uid: `${container.id.slice(0, 12)}-${container.sandboxId.slice(0, 12)}`,
+    uid: uidOf(container),
     name,
     namespace,
     serviceAccount,
-    networkNamespace: networkNamespaceOf(container, procDirectory),
+    networkNamespace: path ?? container.sandboxKey,
     exclusive: true,
     redirection: {
       captureInbound: labels['ambient.istio.io/bypass-inbound-capture'] !== 'true',
@@ -142,28 +148,31 @@ function capturedPod(member: MeshContainer, dnsCapture: boolean, procDirectory: 
   }
 }
 
+/** A container that is started anew is in another namespace, and nothing is left of the former: another pod. */
+function uidOf({ id, sandboxId }: Container): string {
+  return `${id.slice(0, 12)}-${sandboxId.slice(0, 12)}`
+}
+
 /**
  * What Docker mounted, where it can be seen; an agent in a container that was not given that folder, or not with the
  * mounts that come later, sees an ordinary file or none. Then, with the host's process ids (`--pid=host`), the
- * container's process.
+ * container's process. Undefined: neither, or not yet.
  */
-function networkNamespaceOf({ id, sandboxKey, pid }: Container, procDirectory: string): string {
+function findNamespace({ id, sandboxKey, pid }: Container, procDirectory: string): string | undefined {
   if (isNamespaceFile(sandboxKey)) return sandboxKey
   const process = `${procDirectory}/${pid}`
   return pid > 0 && isProcessOf(process, id) && existsSync(`${process}/ns/net`)
     ? `${process}/ns/net`
-    : sandboxKey
+    : undefined
 }
 
 /**
  * Whether the agent's container was given too little to ever find the namespace. One that is only just being made or
  * taken down looks different: the engine makes the file, and mounts the namespace on it, at once.
  */
-function isHidden(container: Container, procDirectory: string): boolean {
-  const path = networkNamespaceOf(container, procDirectory)
-  if (path !== container.sandboxKey || isNamespaceFile(path)) return false
-  // No folder: not mounted at all. A file that is no namespace: mounted without what is mounted later.
-  return existsSync(path) || !existsSync(dirname(path))
+function isHidden({ sandboxKey }: Container): boolean {
+  // A file that is no namespace: mounted without what is mounted later. No folder: not mounted at all.
+  return existsSync(sandboxKey) || !existsSync(dirname(sandboxKey))
 }
 
 function hiddenText({ container: { name, sandboxKey } }: MeshContainer): string {

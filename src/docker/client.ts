@@ -31,14 +31,15 @@ export class DockerClient {
   readonly #dispatcher: Agent
   #prefix: Promise<string> | undefined
 
-  constructor(endpoint: string) {
+  /** `answerTimeoutMs`: after which an engine counts as one that does not answer. Throws `invalid-endpoint`. */
+  constructor(endpoint: string, { answerTimeoutMs = ANSWER_TIMEOUT_MS } = {}) {
     this.endpoint = parseDockerEndpoint(endpoint)
     const { socketPath } = this.endpoint
     this.#dispatcher = new Agent({
       connections: CONNECTIONS,
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: ANSWER_TIMEOUT_MS,
-      connect: socketPath === undefined ? { timeout: ANSWER_TIMEOUT_MS } : { socketPath },
+      headersTimeout: answerTimeoutMs,
+      bodyTimeout: answerTimeoutMs,
+      connect: socketPath === undefined ? { timeout: answerTimeoutMs } : { socketPath },
     })
   }
 

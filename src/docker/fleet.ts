@@ -83,6 +83,11 @@ export function fleetOf(snapshot: DockerSnapshot): Fleet {
   return { members, refused, problems }
 }
 
+/** The node of containers that name none: the Docker host's name, as a node's in Kubernetes is its machine's. */
+export function defaultNode({ hostName }: DockerSnapshot): string {
+  return dnsName(hostName)
+}
+
 type Accepted = Omit<MeshContainer, 'addresses'>
 
 const WITHOUT_PORTS = `it exposes no TCP port, so that its service has no virtual address; name them: ${PORTS_LABEL}, expose in compose, EXPOSE in the image`
@@ -101,7 +106,7 @@ function accept(
   const own = {
     namespace: labels[NAMESPACE_LABEL] ?? dnsName(labels[COMPOSE_PROJECT_LABEL] ?? 'default'),
     name: labels[NAME_LABEL] ?? dnsName(container.name),
-    node: labels[NODE_LABEL] ?? dnsName(snapshot.hostName),
+    node: labels[NODE_LABEL] ?? defaultNode(snapshot),
     serviceAccount: labels[SERVICE_ACCOUNT_LABEL] ?? 'default',
     service: serviceOf(labels),
   }

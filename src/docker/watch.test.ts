@@ -4,15 +4,16 @@ import { rawContainer, ScriptedEngine } from './test-support.ts'
 import { DockerWatch } from './watch.ts'
 
 /** A watch whose changes can be waited for. */
-async function watching(t: Test, engine: ScriptedEngine) {
-  const client = new DockerClient(engine.endpoint)
+async function watching(t: Test, engine: ScriptedEngine, timesMs: { ping?: number; answer?: number } = {}) {
+  const { ping = 10_000, answer = 10_000 } = timesMs
+  const client = new DockerClient(engine.endpoint, { answerTimeoutMs: answer })
   const lines: string[] = []
   let wake: () => void = () => undefined
   const log = {
     info: (message: string) => void lines.push(message),
     warn: (message: string) => void lines.push(message),
   }
-  const watch = await DockerWatch.start({ client, log, onChange: () => wake() })
+  const watch = await DockerWatch.start({ client, log, onChange: () => wake(), pingIntervalMs: ping })
   t.teardown(async () => {
     await watch.close()
     await client.close()
@@ -152,6 +153,21 @@ t.test('an answer that comes late is not overtaken by what happens meanwhile', a
   engine.containerEvent('start', web.Id)
   await until(() => watch.snapshot.containers.get(web.Id)?.running === false)
   t.equal(held.length, 1)
+})
+
+t.test('an engine that hangs, with every connection open, counts as gone until it answers', async (t) => {
+  const engine = await ScriptedEngine.start(t)
+  engine.put(rawContainer('web'))
+  const { watch, until, names } = await watching(t, engine, { ping: 20, answer: 200 })
+  engine.respond = () => true
+  await until(() => watch.problem !== undefined)
+  t.match(watch.problem, {
+    code: 'unreachable',
+    message: /does not answer; its log \(journalctl -u docker\) may say why/,
+  })
+  t.strictSame(names(), ['web'])
+  engine.respond = () => false
+  await until(() => watch.problem === undefined)
 })
 
 t.test('nobody there at first is an error of the start', async (t) => {

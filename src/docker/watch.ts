@@ -14,6 +14,8 @@ export interface DockerWatchOptions {
   readonly log: DockerLog
   /** After the first snapshot, with each that differs, and when `problem` comes or goes. */
   readonly onChange: () => void
+  /** Time between two looks whether the engine still answers, milliseconds. Default 10,000. */
+  readonly pingIntervalMs?: number
 }
 
 /** First pause after the engine was lost, milliseconds; doubled up to the longest. */
@@ -116,10 +118,10 @@ export class DockerWatch {
 
   /** Until the engine goes, or stops answering. */
   async #follow(events: AsyncIterable<DockerEvent>, session: AbortController): Promise<void> {
-    const { client } = this.#options
+    const { client, pingIntervalMs = PING_INTERVAL_MS } = this.#options
     const probe = setInterval(() => {
       client.ping().catch((error: unknown) => session.abort(error))
-    }, PING_INTERVAL_MS).unref()
+    }, pingIntervalMs).unref()
     try {
       for await (const event of events) this.#take(event, session)
       this.#lost(
