@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:http2'
 import { type Duplex, duplexPair } from 'node:stream'
 import t from 'tap'
+import { goawayFrame } from '../../conformance/frames.ts'
 import { RawHttp2Client, REQUEST } from './test-http2-client.ts'
 import { engine, http2Upstream, rawUpstream } from './test-support.ts'
 
@@ -18,6 +19,29 @@ t.test('a client that ends its side of a tunnel of HTTP/2 ends its requests, and
     t.match(await nextResult(), { flags: ['DC'] })
     t.match(await nextResult(), { flags: ['DC'] })
   }
+})
+
+t.test('a client that says goodbye, ends and reads no more while a request is under way', async (t) => {
+  let finish = (): void => {}
+  const upstream = await http2Upstream(t, (stream) => {
+    stream.respond({ ':status': 200 })
+    stream.write('hello')
+    finish = () => stream.end()
+  })
+  const { open, nextResult } = engine(t, upstream.target)
+  const tunnel = open()
+  const client = new RawHttp2Client(tunnel)
+  client.headers(1, REQUEST)
+  await client.fate(1)
+  tunnel.pause()
+  client.write(goawayFrame(0, 'NO_ERROR'))
+  tunnel.end()
+  const result = nextResult()
+  // Node would end its side now, and wait for the client to read that.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  finish()
+  t.match(await result, { flags: ['DC'] })
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
 })
 
 t.test('a session of a client that is destroyed while an answer is under way', async (t) => {

@@ -82,6 +82,8 @@ function onStream(received: Received, options: ServeHttpOptions, limits: Effecti
 
 /** Pseudo-headers are there, once, and legal characters: nghttp2 resets whatever is not. */
 function check({ headers, raw, isWhole }: Received, limits: EffectiveLimits): CheckedRequest | Refusal {
+  if (listSize(raw) > limits.maxHeaderBytes)
+    return { status: 431, reason: `header list larger than ${limits.maxHeaderBytes} bytes` }
   return checkRequest(
     {
       method: headers[':method'] ?? '',
@@ -95,6 +97,15 @@ function check({ headers, raw, isWhole }: Received, limits: EffectiveLimits): Ch
     limits,
   )
 }
+
+/** As RFC 9113 section 6.5.2 counts it. Node holds a peer to our setting only once it has acknowledged it. */
+function listSize(raw: readonly string[]): number {
+  let size = FIELD_OVERHEAD * (raw.length / 2)
+  for (const text of raw) size += text.length
+  return size
+}
+
+const FIELD_OVERHEAD = 32
 
 /** Closes a session that has no streams for too long. */
 class IdleTimer {
