@@ -178,3 +178,14 @@ t.test('a warning or an error lets nothing wait', async (t) => {
   log.error('m')
   t.equal(handedOver, 2)
 })
+
+t.test('a whole filter takes the place of the one in force, and whoever follows it is told', async (t) => {
+  const logger = createLogger({ format: 'json', level: 'info,access=off', destination: new Lines() })
+  const told: string[] = []
+  logger.onFilter((filter) => told.push(filter))
+  logger.setFilter('debug')
+  t.equal(logger.filter(), 'debug')
+  logger.addDirectives('access=warn')
+  logger.resetFilter()
+  t.same(told, ['debug', 'access=warn,debug', 'access=off,info'])
+})

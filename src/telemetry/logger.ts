@@ -57,6 +57,8 @@ export interface Logger {
   addDirectives(directives: string): void
   /** Back to the filter that the logger was made with. */
   resetFilter(): void
+  /** Puts a whole filter, as `filter` gives it, in the place of the one in force. */
+  setFilter(filter: string): void
   /** Calls back with each filter that comes into force from now on, as text. */
   onFilter(listener: (filter: string) => void): void
   /** Writes lines that another thread's logger has made, each with its end. */
@@ -131,6 +133,10 @@ class ScopeRegistry implements Logger {
 
   resetFilter(): void {
     this.#apply(this.#initial)
+  }
+
+  setFilter(filter: string): void {
+    this.#apply(parseLogFilter(filter))
   }
 
   onFilter(listener: (filter: string) => void): void {

@@ -16,7 +16,7 @@ export interface ThreadData {
   readonly metricsMaxLabelSets: number
   readonly authzPolicyInfoLogging: boolean
   readonly logFormat: LogFormat
-  /** That of the process's start, to which `/logging?reset` goes back. */
+  /** The one in force. */
   readonly logFilter: string
   /** XDS_ON_DEMAND: what is missing has to be asked for. */
   readonly onDemand: boolean

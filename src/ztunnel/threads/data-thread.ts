@@ -75,11 +75,7 @@ function answers(of: () => DataThread): Answers<WorkerApi> {
     mesh: (changes) => void of().mesh.apply(decodeChanges(changes)),
     svid: (packed) => of().svids.put(unpackSvid(packed)),
     forget: (id) => of().svids.forget(id),
-    logFilter: (filter) => {
-      const { logger } = of()
-      logger.resetFilter()
-      logger.addDirectives(filter)
-    },
+    logFilter: (filter) => of().logger.setFilter(filter),
     serve: (workload) => serve(of(), workload),
     drain: (workload) => of().proxies.get(workload)?.drain(),
     close: (workload) => {
