@@ -8,15 +8,18 @@ import { DockerMesh, NETWORK } from './support/mesh.ts'
 t.setTimeout(180_000)
 
 const APP = 'http://app/'
+const IDLE = ['sleep', '1000']
+/** Prints the address that a name has. */
+const RESOLVE =
+  'require("node:dns").lookup(process.argv[1], (error, address) => console.log(error ?? address))'
 const engine = await startEngine()
 t.teardown(() => engine.stop())
 const mesh = await DockerMesh.start(engine)
 t.teardown(() => mesh.stop())
 
 t.test('running containers join without a restart', async (t) => {
-  const idle = ['sleep', '1000']
   await mesh.run('plain', 'plain', 'node-a', ['--label', 'istio.io/dataplane-mode=none'])
-  await mesh.run('sleep', 'sleep', 'node-a', [], idle)
+  await mesh.run('sleep', 'sleep', 'node-a', [], IDLE)
   await mesh.run('app-1', 'app', 'node-b')
   await mesh.untilAnsweredBy('sleep', APP, ['app-1'], 'the app answers')
   await mesh.untilLogged(
@@ -103,6 +106,31 @@ t.test('an unhealthy one is spared', async () => {
   await engine.docker('rm', '-f', 'app-3')
 })
 
+t.test('two address families, and a network without a way out', async (t) => {
+  await engine.docker('network', 'create', '--ipv6', '--subnet', 'fd00:90::/64', 'dual')
+  await engine.docker('network', 'create', '--internal', 'inside')
+  for (const network of ['dual', 'inside']) {
+    await mesh.run(`client-${network}`, `client-${network}`, 'node-a', ['--network', network], IDLE)
+    await mesh.run(`server-${network}`, `server-${network}`, 'node-b', ['--network', network])
+  }
+  const address = await engine.docker(
+    'inspect',
+    'server-dual',
+    '-f',
+    '{{.NetworkSettings.Networks.dual.GlobalIPv6Address}}',
+  )
+  const from = mesh.log('proxy@node-b').length
+  for (const url of ['http://server-dual/', `http://[${address}]:8080/`]) {
+    await mesh.untilAnsweredBy('client-dual', url, ['server-dual'], url)
+  }
+  await mesh.untilLogged('proxy@node-b', /src\.addr=\[fd00:90::.*sa\/client-dual".*direction="inbound"/, from)
+  const resolved = await engine.docker('exec', 'client-inside', 'node', '-e', RESOLVE, 'server-inside')
+  t.match(resolved, /^(?!240\.)/, 'no virtual address where no packet to it could leave')
+  await mesh.untilAnsweredBy('client-inside', 'http://server-inside:8080/', ['server-inside'], 'it answers')
+  await mesh.untilLogged('proxy@node-b', /sa\/client-inside".*direction="inbound"/, from)
+  await engine.docker('rm', '-f', 'client-dual', 'server-dual', 'client-inside', 'server-inside')
+})
+
 t.test('policies of the folder select containers by their labels', async () => {
   mesh.writeConfig('deny.yaml', DENY)
   await mesh.untilAnsweredBy('sleep', APP, ['ECONNRESET'], 'it is denied')
@@ -111,10 +139,10 @@ t.test('policies of the folder select containers by their labels', async () => {
 })
 
 t.test('what cannot be captured is refused with a reason', async (t) => {
-  await mesh.run('in-host', 'in-host', 'node-a', ['--network=host'], ['sleep', '1000'])
-  await mesh.run('no-net', 'no-net', 'node-a', ['--network=none'], ['sleep', '1000'])
-  await mesh.run('shares', 'shares', 'node-a', ['--network=container:app-1'], ['sleep', '1000'])
-  await mesh.run('typo', 'typo', 'node-a', ['--label', 'istio.io/dataplane-modes=ambient'], ['sleep', '1000'])
+  await mesh.run('in-host', 'in-host', 'node-a', ['--network=host'], IDLE)
+  await mesh.run('no-net', 'no-net', 'node-a', ['--network=none'], IDLE)
+  await mesh.run('shares', 'shares', 'node-a', ['--network=container:app-1'], IDLE)
+  await mesh.run('typo', 'typo', 'node-a', ['--label', 'istio.io/dataplane-modes=ambient'], IDLE)
   const messages = [
     /container in-host: not in the mesh: it is in the host's network/,
     /container no-net: not in the mesh: it has no network/,
