@@ -36,6 +36,8 @@ try {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}${usage}\n`)
   process.exitCode = 1
 }
+// What a run that was stopped has under way would go on.
+process.exit()
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv.includes('--help')) {

@@ -40,6 +40,7 @@ export class Session implements AsyncDisposable {
   readonly results = new Results()
   readonly #options: SessionOptions
   readonly #seated: readonly Seated[]
+  #closed = false
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -55,11 +56,12 @@ export class Session implements AsyncDisposable {
     for (const { peer, seat } of this.#seated) await peer.prepare(seat)
     const steps = stepsOf(this.#options)
     this.#options.progress.begin(steps.length)
-    for (const step of steps) await this.#take(step)
+    for (const step of steps) if (!this.#closed) await this.#take(step)
   }
 
   /** Ends all proxies. */
   async close(): Promise<void> {
+    this.#closed = true
     await Promise.all(this.#seated.map((seated) => stop(seated)))
   }
 
@@ -79,6 +81,8 @@ export class Session implements AsyncDisposable {
       this.results.all.push({ ...where, ...result })
       progress.done(measure, result.sample)
     } catch (error) {
+      // Nothing is wrong with a measure from under which everything was taken away.
+      if (this.#closed) return
       const reason = error instanceof Error ? error.message : String(error)
       this.results.failures.push({ ...where, reason })
       progress.failed(reason)
@@ -131,7 +135,8 @@ export class Session implements AsyncDisposable {
     const pids = seated.proxies.map(({ role, process }) => ({ role, pid: process.pid }))
     const traced = this.#options.options.strace ? pids : []
     const traces = await Promise.all(traced.map(async ({ role, pid }) => ({ role, trace: await trace(pid) })))
-    for (const { pid } of pids) resetPeak(pid)
+    // Of a fresh one, the start belongs to it.
+    if (measure.fresh !== true) for (const { pid } of pids) resetPeak(pid)
     const before = pids.map(({ pid }) => usageOf(pid).cpuSeconds)
     const [began, machine, own] = [performance.now(), cpuOfMachine(), cpuOfThisTree()]
     const sample = await measure.run(this.#context(seated))

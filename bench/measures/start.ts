@@ -22,10 +22,10 @@ export function meshSize(variant: 'large-mesh' | 'small-mesh'): Measure {
     name: variant === 'large-mesh' ? 'mesh-large' : 'mesh-small',
     title: variant === 'large-mesh' ? 'large mesh' : 'mesh of 100 workloads',
     figures: [
-      ...READY,
+      ...READY_TIMES,
       { key: 'peakOut', title: 'peak memory out', unit: 'MB', digits: 0 },
       { key: 'peakIn', title: 'peak memory in', unit: 'MB', digits: 0 },
-      ...CONNECTION_FIGURES,
+      ...CONNECTION_FIGURES.filter(({ key }) => key === 'rps' || key === 'cpuPerConnection'),
     ],
     variant,
     fresh: true,
@@ -61,9 +61,12 @@ function cpuOf(proxies: readonly RunningProxy[]): number {
 
 const MEGABYTE = 1e6
 
-const READY: readonly Figure[] = [
+const READY_TIMES: readonly Figure[] = [
   { key: 'readyOut', title: 'ready, out', unit: 's', digits: 2 },
   { key: 'readyIn', title: 'ready, in', unit: 's', digits: 2 },
+]
+const READY: readonly Figure[] = [
+  ...READY_TIMES,
   { key: 'residentOut', title: 'memory when ready, out', unit: 'MB', digits: 0 },
   { key: 'residentIn', title: 'memory when ready, in', unit: 'MB', digits: 0 },
   { key: 'anonymousOut', title: 'of it its own, out', unit: 'MB', digits: 0 },
