@@ -5,8 +5,13 @@ import { SNIFF_BYTES, sniffProtocol } from './http/index.ts'
 /** What a connection of an undeclared protocol turned out to be. */
 export type Detected =
   | { readonly kind: 'http' }
-  /** `upstream` is what was dialled meanwhile, for who does not speak first. */
-  | { readonly kind: 'tcp'; readonly upstream?: Duplex | undefined }
+  | {
+      readonly kind: 'tcp'
+      /** What was dialled meanwhile, for who does not speak first. */
+      readonly upstream?: Duplex | undefined
+      /** All that the client had to say, when it has ended its half: an ended stream takes nothing back. */
+      readonly head?: Buffer | undefined
+    }
 
 export interface DetectOptions {
   /** Connects to the upstream for a client that says nothing; undefined when that must not be done. */
@@ -36,42 +41,39 @@ const PARTIAL_MS = 1000
  * Rejects with what `dial` rejects with, or when the signal fires.
  */
 export async function detectProtocol(client: Duplex, options: DetectOptions): Promise<Detected> {
+  const { dial, signal, silenceMs = SILENCE_MS } = options
   const stop = new AbortController()
   const onAbort = (): void => stop.abort()
-  options.signal.addEventListener('abort', onAbort)
-  if (options.signal.aborted) onAbort()
-  const speaks = firstBytes(client, stop.signal)
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
   try {
-    const early = await Promise.race([speaks, silence(options.silenceMs ?? SILENCE_MS, stop.signal)])
-    const found = early === 'silent' ? await raced(speaks, options.dial, stop.signal) : { kind: early }
-    if (options.signal.aborted) throw options.signal.reason
+    const speaks = firstBytes(client, stop.signal)
+    const early = await Promise.race([speaks, silence(silenceMs, stop.signal)])
+    const found = early === 'silent' ? await raced(speaks, dial, stop.signal) : early
+    if (signal.aborted) throw signal.reason
     return found
   } finally {
+    // Gives the client's bytes back, if it is still being listened to.
     stop.abort()
-    options.signal.removeEventListener('abort', onAbort)
-    // From then on the stream is another's to read.
-    await speaks
+    signal.removeEventListener('abort', onAbort)
   }
 }
 
 async function raced(
-  speaks: Promise<Detected['kind']>,
+  speaks: Promise<Detected>,
   dial: DetectOptions['dial'],
   signal: AbortSignal,
 ): Promise<Detected> {
   const dialling = dial()
-  if (dialling === undefined) return { kind: await speaks }
-  let upstream: Duplex | undefined
-  const answers = dialling.then(async (stream) => {
-    upstream = stream
-    if (stream.readableLength === 0) await grown(stream, 0, signal)
-    return 'tcp' as const
+  if (dialling === undefined) return speaks
+  const answers = dialling.then(async (upstream): Promise<Detected> => {
+    await spoken(upstream, signal)
+    return { kind: 'tcp', upstream }
   })
   try {
-    const kind = await Promise.race([speaks, answers])
-    if (kind === 'tcp') return { kind, upstream: upstream ?? (await dialling) }
-    void dialling.then(discard, () => {})
-    return { kind }
+    const found = await Promise.race([speaks, answers])
+    if (found.kind === 'http') void dialling.then(discard, () => {})
+    return found.kind === 'http' ? found : { ...found, upstream: await dialling }
   } catch (error) {
     void dialling.then(discard, () => {})
     throw error
@@ -86,65 +88,67 @@ function discard(upstream: Duplex): void {
 
 /**
  * Resolves once it is clear what a client speaks; one that leaves without a
- * word speaks TCP. Only looks: a stream that was read to its end could not be
- * given its bytes back.
+ * word speaks TCP. The bytes are put back before it resolves, and the stream is
+ * left paused; likewise when the signal fires.
  */
-async function firstBytes(client: Duplex, signal: AbortSignal): Promise<Detected['kind']> {
-  let seen = 0
-  let partial: NodeJS.Timeout | undefined
-  const late = new AbortController()
-  const either = AbortSignal.any([signal, late.signal])
-  try {
-    for (;;) {
-      await grown(client, seen, either)
-      if (either.aborted || isOver(client)) return 'tcp'
-      const bytes: Buffer | null = client.read()
-      if (bytes === null) continue
-      client.unshift(bytes)
-      seen = bytes.length
-      const found = sniffProtocol(bytes.subarray(0, SNIFF_BYTES))
-      if (found !== 'need-more') return found === 'other' ? 'tcp' : 'http'
-      if (seen >= SNIFF_BYTES) return 'tcp'
-      partial ??= setTimeout(() => late.abort(), PARTIAL_MS)
-    }
-  } finally {
-    clearTimeout(partial)
-  }
-}
-
-/**
- * More than so many bytes to read, none any more, or the signal. One listener
- * until then: Node tells each new one of what is there already, which would go
- * round without a turn of the event loop.
- */
-function grown(stream: Duplex, seen: number, signal: AbortSignal): Promise<void> {
-  const enough = (): boolean => seen === 0 || stream.readableLength > seen || isOver(stream) || signal.aborted
+function firstBytes(client: Duplex, signal: AbortSignal): Promise<Detected> {
   return new Promise((resolve) => {
-    const check = (): void => {
-      if (!enough()) return
-      for (const event of EVENTS) stream.off(event, check)
-      signal.removeEventListener('abort', check)
-      resolve()
+    const chunks: Buffer[] = []
+    let partial: NodeJS.Timeout | undefined
+    const settle = (kind: Detected['kind'], ended = false): void => {
+      clearTimeout(partial)
+      client.off('data', onData).off('end', onEnd).off('close', onClose)
+      signal.removeEventListener('abort', onAbort)
+      const head = Buffer.concat(chunks)
+      if (!ended) {
+        client.pause()
+        if (head.length > 0 && !client.destroyed) client.unshift(head)
+      }
+      resolve(ended && head.length > 0 ? { kind: 'tcp', head } : { kind })
     }
-    if (isOver(stream) || signal.aborted) return resolve()
-    for (const event of EVENTS) stream.on(event, check)
-    signal.addEventListener('abort', check)
+    const onData = (chunk: Buffer): void => {
+      chunks.push(chunk)
+      const bytes = Buffer.concat(chunks)
+      const found = sniffProtocol(bytes.subarray(0, SNIFF_BYTES))
+      if (found === 'http1' || found === 'http2') settle('http')
+      else if (found === 'other' || bytes.length >= SNIFF_BYTES) settle('tcp')
+      else partial ??= setTimeout(() => settle('tcp'), PARTIAL_MS)
+    }
+    const onEnd = (): void => settle('tcp', true)
+    const onClose = (): void => settle('tcp')
+    const onAbort = (): void => settle('tcp')
+    if (client.readableEnded || client.destroyed || signal.aborted) return resolve({ kind: 'tcp' })
+    client.on('data', onData).once('end', onEnd).once('close', onClose)
+    signal.addEventListener('abort', onAbort, { once: true })
+    client.resume()
   })
 }
 
-function isOver(stream: Duplex): boolean {
-  return stream.destroyed || stream.readableEnded
+/** The other side has said something, or has gone; or the signal. Leaves the stream paused, with all that it said. */
+function spoken(upstream: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (first?: Buffer): void => {
+      upstream.off('data', settle).off('end', onOver).off('close', onOver).off('error', onOver)
+      signal.removeEventListener('abort', onOver)
+      upstream.pause()
+      if (first !== undefined) upstream.unshift(first)
+      resolve()
+    }
+    const onOver = (): void => settle()
+    if (upstream.readableEnded || upstream.destroyed || signal.aborted) return resolve()
+    upstream.on('data', settle).once('end', onOver).once('close', onOver).once('error', onOver)
+    signal.addEventListener('abort', onOver, { once: true })
+    upstream.resume()
+  })
 }
-
-const EVENTS = ['readable', 'end', 'close', 'error'] as const
 
 function silence(ms: number, signal: AbortSignal): Promise<'silent'> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve('silent'), ms)
     const end = (): void => {
       clearTimeout(timer)
       resolve('silent')
     }
+    const timer = setTimeout(end, ms)
     signal.addEventListener('abort', end, { once: true })
   })
 }

@@ -45,6 +45,8 @@ export interface TcpDownstream {
   fail(error: unknown): void
   /** Dialled already, for a server that speaks first. */
   readonly upstream?: UpstreamConnection | undefined
+  /** What the client said before it ended its half; it cannot be read any more. */
+  readonly head?: Buffer | undefined
 }
 
 /** Carries a connection that is not HTTP, or is not to be looked at, to its end, and records it. */
@@ -65,6 +67,7 @@ export async function carryTcp(
     connect: async (signal) => {
       const upstream = downstream.upstream ?? (await dialTcp(deps, arrival, plan, signal))
       const { stream, peerIdentity } = upstream
+      if (downstream.head !== undefined) stream.write(downstream.head)
       const ends = { downstream: downstream.accept(), upstream: stream }
       return peerIdentity === undefined ? ends : { ...ends, peerIdentity }
     },

@@ -7,7 +7,7 @@ import type { LocalWorkload } from '../ztunnel/proxy/local-workload.ts'
 import { type Arrival, arrivalOf } from './arrival.ts'
 import { clientOf } from './client.ts'
 import { detectProtocol } from './detect.ts'
-import { carryTcp, dialTcp, planTcp, type TcpDependencies, type TcpPlan } from './tcp.ts'
+import { carryTcp, dialTcp, planTcp, type TcpDependencies, type TcpDownstream, type TcpPlan } from './tcp.ts'
 import type { UpstreamConnection } from './upstream.ts'
 
 export interface TunnelHandlerDependencies extends TcpDependencies {
@@ -96,9 +96,10 @@ async function carryUndeclared(deps: TunnelHandlerDependencies, arrival: Arrival
       signal: gone.signal,
     })
     if (found.kind === 'http') return await deps.serveHttp(client, arrival)
-    await carryAccepted(deps, arrival, plan, client, found.upstream === undefined ? undefined : upstream)
+    const dialled = found.upstream === undefined ? undefined : upstream
+    await carryAccepted(deps, arrival, plan, { client, upstream: dialled, head: found.head })
   } catch (error) {
-    await carryAccepted(deps, arrival, failed(error), client, undefined)
+    await carryAccepted(deps, arrival, failed(error), { client })
   }
 }
 
@@ -106,14 +107,13 @@ function carryAccepted(
   deps: TunnelHandlerDependencies,
   arrival: Arrival,
   plan: TcpPlan,
-  client: Duplex,
-  upstream: UpstreamConnection | undefined,
+  { client, ...found }: { client: Duplex } & Pick<TcpDownstream, 'upstream' | 'head'>,
 ): Promise<void> {
   return carryTcp(deps, arrival, plan, {
+    ...found,
     accept: () => client,
     // After the 200 only a reset is left.
     fail: () => client.destroy(),
-    ...(upstream === undefined ? {} : { upstream }),
   })
 }
 
