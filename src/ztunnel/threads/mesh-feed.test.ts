@@ -1,5 +1,5 @@
 import t from 'tap'
-import { MeshStore } from '../../mesh/index.ts'
+import { MeshStore, serviceKey } from '../../mesh/index.ts'
 import { aPolicy, aService, aWorkload } from '../../mesh/test-support.ts'
 import { decodeChanges, MeshFeed } from './mesh-feed.ts'
 
@@ -39,9 +39,7 @@ t.test('a receiver gets what is there, in slices, and then every change', async 
   mesh.removePolicy('default/allow')
   mesh.removeWorkload(pods[0]?.uid ?? '')
   mesh.upsertWorkload({ ...(pods[1] ?? aWorkload()), status: 'UNHEALTHY' })
-  mesh.removeService(
-    [...mesh.services()].map(({ namespace, hostname }) => `${namespace}/${hostname}`)[0] ?? '',
-  )
+  for (const service of [...mesh.services()]) mesh.removeService(serviceKey(service))
   mesh.upsertPolicy(aPolicy({ name: 'deny', action: 'DENY' }))
   t.same(everything(copy), everything(mesh))
   t.equal(copy.workload(pods[1]?.uid ?? '')?.status, 'UNHEALTHY')
