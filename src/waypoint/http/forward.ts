@@ -80,7 +80,8 @@ export class Forwarding {
     const { body } = this.#input
     body.onTooLarge = () =>
       this.#stop(new HttpError('body-too-large', 'the body of the request is too large'))
-    if (this.#options.retry === undefined && !this.#isIdempotent) body.forget()
+    if (this.#options.retry === undefined && this.#options.protocol === 'http1' && !this.#isIdempotent)
+      body.forget()
     this.#downstream.onClose((complete) => {
       if (!complete) this.#stop(new HttpError('client-gone', 'the client went away'))
     })
@@ -144,10 +145,16 @@ export class Forwarding {
     return true
   }
 
-  /** The upstream closed an idle connection: not the request's fault, and safe to repeat if it is idempotent. */
+  /**
+   * The upstream closed an idle connection as the request came, which may be
+   * repeated if it is idempotent (RFC 9110 section 9.2.2); or it refused the
+   * stream and has not looked at it (RFC 9113 section 8.7). Not the request's
+   * fault, so nobody has to have asked for tries.
+   */
   #isStale(outcome: Outcome): boolean {
-    if (outcome.kind !== 'failed' || outcome.error.code !== 'stale') return false
-    if (!this.#isIdempotent || this.#stale >= MAX_STALE_ATTEMPTS) return false
+    if (outcome.kind !== 'failed' || this.#stale >= MAX_STALE_ATTEMPTS) return false
+    const { code } = outcome.error
+    if (code !== 'refused' && !(code === 'stale' && this.#isIdempotent)) return false
     this.#stale++
     return true
   }
