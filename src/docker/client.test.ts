@@ -58,6 +58,24 @@ t.test('a container that is gone is none; one that is there is read', async (t) 
   })
 })
 
+t.test('labels of the image are not the container’s; an image is asked for once', async (t) => {
+  const engine = await ScriptedEngine.start(t)
+  const client = clientOf(t, engine.endpoint)
+  const compose = { 'com.docker.compose.service': 'web' }
+  engine.images.set('sha256:abc', { 'ztunnel.service-account': 'admin', version: 'v1', ...compose })
+  const labels = { 'ztunnel.service-account': 'admin', version: 'v2', ...compose }
+  const web = { ...rawContainer('web', { Config: { Labels: labels } }), Image: 'sha256:abc' }
+  engine.put(web)
+  t.match(await client.container(web.Id), {
+    labels: { version: 'v2', ...compose, 'ztunnel.service-account': undefined },
+    imageLabels: ['ztunnel.service-account'],
+  })
+  await client.container(web.Id)
+  t.equal(engine.asked.filter((path) => path.includes('/images/')).length, 1)
+  engine.put({ ...web, Image: 'sha256:gone' })
+  t.match(await client.container(web.Id), { labels, imageLabels: [] })
+})
+
 t.test('what cannot be read is named', async (t) => {
   const engine = await ScriptedEngine.start(t)
   const client = clientOf(t, engine.endpoint)

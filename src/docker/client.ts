@@ -5,7 +5,7 @@ import { DockerError } from './errors.ts'
 import { explainFailure } from './explain-failure.ts'
 import { jsonLines } from './json-lines.ts'
 import type { Container, DockerEvent, Network } from './model.ts'
-import { infoSchema, listSchema } from './schema.ts'
+import { imageSchema, infoSchema, listSchema } from './schema.ts'
 
 /** Oldest API that has all that is read here: Docker 20.10. */
 const MIN_API = '1.41'
@@ -17,6 +17,9 @@ const ANSWER_TIMEOUT_MS = 15_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 /** Open connections: one for the events, the rest for questions. */
 const CONNECTIONS = 9
+
+/** Images whose labels are kept: more than a host runs. */
+const MAX_IMAGES = 1_024
 
 /** Who the engine is. */
 export interface EngineInfo {
@@ -30,6 +33,8 @@ export class DockerClient {
   readonly endpoint: DockerEndpoint
   readonly #dispatcher: Agent
   #prefix: Promise<string> | undefined
+  /** Of images by id, which is a hash: they never change. */
+  readonly #imageLabels = new Map<string, Readonly<Record<string, string>>>()
 
   /** `answerTimeoutMs`: after which an engine counts as one that does not answer. Throws `invalid-endpoint`. */
   constructor(endpoint: string, { answerTimeoutMs = ANSWER_TIMEOUT_MS } = {}) {
@@ -63,7 +68,9 @@ export class DockerClient {
   /** Undefined when there is no such container any more. */
   async container(id: string): Promise<Container | undefined> {
     const value = await this.#get(`/containers/${encodeURIComponent(id)}/json`, [404])
-    return value === undefined ? undefined : decodeContainer(value)
+    if (value === undefined) return undefined
+    const { image, container } = decodeContainer(value)
+    return container(await this.#labelsOf(image))
   }
 
   async networks(): Promise<ReadonlyMap<string, Network>> {
@@ -85,6 +92,17 @@ export class DockerClient {
 
   async close(): Promise<void> {
     await this.#dispatcher.destroy()
+  }
+
+  /** None of an image that is gone: what its containers have can no longer be told apart. */
+  async #labelsOf(image: string): Promise<Readonly<Record<string, string>>> {
+    const known = this.#imageLabels.get(image)
+    if (known !== undefined || image === '') return known ?? {}
+    const value = await this.#get(`/images/${encodeURIComponent(image)}/json`, [404])
+    const labels = decode(imageSchema, value ?? {}, 'an image').Config?.Labels ?? {}
+    if (this.#imageLabels.size >= MAX_IMAGES) this.#imageLabels.clear()
+    this.#imageLabels.set(image, labels)
+    return labels
   }
 
   async *#decoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<DockerEvent> {

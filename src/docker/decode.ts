@@ -14,14 +14,13 @@ export function decode<T extends z.ZodType>(schema: T, value: unknown, what: str
 }
 
 /** `GET /containers/{id}/json` */
-export function decodeContainer(value: unknown): Container {
+export function decodeContainer(value: unknown): DecodedContainer {
   const raw = decode(containerSchema, value, 'a container')
   const { State, Config, HostConfig, NetworkSettings } = raw
-  return {
+  const container = {
     id: raw.Id,
     name: raw.Name.replace(/^\//, ''),
     created: raw.Created,
-    labels: Config.Labels,
     status: State.Status,
     running: State.Running,
     health: healthOf(State.Health?.Status ?? ''),
@@ -32,7 +31,34 @@ export function decodeContainer(value: unknown): Container {
     networks: networksOf(raw),
     exposedPorts: exposedPorts(Config.ExposedPorts),
   }
+  return {
+    image: raw.Image,
+    container: (ofImage) => ({ ...container, ...ownLabels(Config.Labels, ofImage) }),
+  }
 }
+
+/** A container, all but what its image says. */
+export interface DecodedContainer {
+  /** Id of its image. */
+  readonly image: string
+  container(imageLabels: Labels): Container
+}
+
+type Labels = Readonly<Record<string, string>>
+
+/**
+ * Docker shows an image's labels as the container's. Whoever publishes an image would otherwise choose the identity of
+ * those who run it. Compose labels the images that it builds as their containers; those labels are no identity.
+ */
+function ownLabels(labels: Labels, ofImage: Labels): Pick<Container, 'labels' | 'imageLabels'> {
+  const isOwn = (label: string) => labels[label] !== ofImage[label] || label.startsWith(COMPOSE_PREFIX)
+  return {
+    labels: Object.fromEntries(Object.entries(labels).filter(([label]) => isOwn(label))),
+    imageLabels: Object.keys(labels).filter((label) => !isOwn(label)),
+  }
+}
+
+const COMPOSE_PREFIX = 'com.docker.compose.'
 
 /** `GET /networks` */
 export function decodeNetworks(value: unknown): ReadonlyMap<string, Network> {

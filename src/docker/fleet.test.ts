@@ -120,6 +120,9 @@ t.test('slips in labels are told, also of containers that are not in the mesh', 
     /label ztunnel\.colour is not known and has no effect; there are ztunnel\.node, /,
   ])
   t.match(of({ 'topology.istio.io/network': 'n' }), [/has no effect/])
+  t.match(messagesOf(aContainer('x', { imageLabels: ['istio.io/dataplane-mode', 'maintainer'] })), [
+    /^x: label istio\.io\/dataplane-mode is the image's, and an image's labels do not count/,
+  ])
   t.strictSame(of({ app: 'x', version: 'v1', 'org.opencontainers.image.title': 'x', ...COMPOSE }), [])
 })
 

@@ -61,7 +61,7 @@ export function fleetOf(snapshot: DockerSnapshot): Fleet {
   for (const container of oldestFirst) {
     const warn = (message: string) =>
       problems.push({ severity: 'warning', container: container.name, message })
-    for (const message of labelMessages(container.labels)) warn(message)
+    for (const message of labelMessages(container)) warn(message)
     if (!concernsMesh(container.labels)) continue
     const outcome = accept(container, snapshot, owners)
     if (typeof outcome === 'string') refused.push({ container, reason: outcome })

@@ -1,4 +1,5 @@
 import { nearest } from '../xds/kubernetes/index.ts'
+import type { Container } from './model.ts'
 
 /**
  * The labels of a container that mean something to the mesh; docs/docker.md has the same table. Istio's names where
@@ -48,11 +49,18 @@ export interface ContainerProblem {
   readonly message: string
 }
 
-/** Labels that look like one of the contract and are not, and values that mean nothing. Each a line for the operator. */
-export function labelMessages(labels: Readonly<Record<string, string>>): readonly string[] {
-  return Object.entries(labels).flatMap(
+/**
+ * Labels that look like one of the contract and are not, values that mean nothing, and labels of the contract that
+ * come from the image. Each a line for the operator.
+ */
+export function labelMessages({
+  labels,
+  imageLabels,
+}: Pick<Container, 'labels' | 'imageLabels'>): readonly string[] {
+  const own = Object.entries(labels).flatMap(
     ([label, value]) => keyMessage(label) ?? valueMessage(label, value) ?? [],
   )
+  return [...own, ...imageLabels.filter((label) => KNOWN.includes(label)).map(imageMessage)]
 }
 
 /** Whether the container is anything to the mesh: captured, or to be known as what it is. */
@@ -90,6 +98,11 @@ const KNOWN: readonly string[] = [
   PORTS_LABEL,
   NETWORK_LABEL,
 ]
+
+/** Nobody can tell whether the container was given the same label too. */
+function imageMessage(label: string): string {
+  return `label ${label} is the image's, and an image's labels do not count: give it to the container, and take it out of the image`
+}
 
 function keyMessage(label: string): string | undefined {
   if (KNOWN.includes(label)) return undefined

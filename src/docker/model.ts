@@ -6,7 +6,10 @@ export interface Container {
   readonly name: string
   /** RFC 3339. Decides among two that claim the same. */
   readonly created: string
+  /** Its own. */
   readonly labels: Readonly<Record<string, string>>
+  /** Names of labels that it has from its image and that count for nothing. */
+  readonly imageLabels: readonly string[]
   /** `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`. */
   readonly status: string
   /** Its processes exist, be they paused. */

@@ -27,6 +27,7 @@ export const containerSchema = z.object({
   Id: z.string(),
   Name: z.string(),
   Created: text,
+  Image: text,
   State: z.object({
     Status: z.string(),
     Running: z.boolean(),
@@ -42,6 +43,9 @@ export const containerSchema = z.object({
     Networks: mapOf(z.object({ NetworkID: text, IPAddress: text, GlobalIPv6Address: text })),
   }),
 })
+
+/** `GET /images/{id}/json` */
+export const imageSchema = z.object({ Config: z.object({ Labels: mapOf(z.string()) }).nullish() })
 
 /** `GET /networks` */
 export const networksSchema = z.array(

@@ -19,6 +19,8 @@ type Respond = (request: IncomingMessage, response: ServerResponse) => boolean
 export class ScriptedEngine {
   readonly socketPath: string
   readonly containers = new Map<string, ScriptedContainer>()
+  /** Labels by image id. */
+  readonly images = new Map<string, Readonly<Record<string, string>>>()
   readonly networks: unknown[] = [{ Id: 'net-1', Name: 'demo_default', Driver: 'bridge', Internal: false }]
   /** Paths asked for, in order. */
   readonly asked: string[] = []
@@ -107,6 +109,10 @@ export class ScriptedEngine {
       const container = this.containers.get(resource.split('/')[2] ?? '')
       if (container === undefined) reply(response, { message: 'No such container' }, 404)
       else reply(response, container)
+    } else if (resource.startsWith('/images/')) {
+      const Labels = this.images.get(decodeURIComponent(resource.split('/')[2] ?? ''))
+      if (Labels === undefined) reply(response, { message: 'No such image' }, 404)
+      else reply(response, { Config: { Labels } })
     } else if (resource.startsWith('/events')) this.#follow(response)
     else reply(response, { message: 'page not found' }, 404)
   }
@@ -149,6 +155,7 @@ export function aContainer(name: string, overrides: Partial<Container> = {}): Co
     name,
     created: '2026-11-21T10:00:00Z',
     labels: { 'istio.io/dataplane-mode': 'ambient' },
+    imageLabels: [],
     status: 'running',
     running: true,
     health: 'none',
