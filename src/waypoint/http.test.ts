@@ -47,17 +47,22 @@ interface Answer {
   }
 }
 
-/** One request over a tunnel. */
-async function ask(
-  tunnel: Duplex,
-  path = '/',
-  options: { readonly headers?: Record<string, string>; readonly method?: string } = {},
-): Promise<Answer> {
-  const agent = new Agent({ keepAlive: true })
+/** Keeps one tunnel for its requests. */
+function agentOf(tunnel: Duplex): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const nothing = (): Duplex => tunnel
   // What an agent asks of its sockets.
   Object.assign(tunnel, { setKeepAlive: nothing, setNoDelay: nothing, ref: nothing, unref: nothing })
-  Object.assign(agent, { createConnection: () => tunnel })
+  return Object.assign(agent, { createConnection: () => tunnel })
+}
+
+/** One request over a tunnel. */
+async function ask(
+  tunnel: Duplex | Agent,
+  path = '/',
+  options: { readonly headers?: Record<string, string>; readonly method?: string } = {},
+): Promise<Answer> {
+  const agent = tunnel instanceof Agent ? tunnel : agentOf(tunnel)
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = httpRequest({ agent, path, host: 'server', ...options }, resolve)
     outgoing.once('error', reject)
@@ -261,8 +266,8 @@ t.test('requests of one connection are balanced one by one', async (t) => {
   const lab = await httpLab(t)
   await lab.endpoint('two', `${NET}.12`, application('two'))
   const names = new Set<string | undefined>()
-  const tunnel = await lab.tunnel(`${VIP}:80`)
-  for (let i = 0; i < 64 && names.size < 2; i++) names.add((await ask(tunnel)).said.name)
+  const agent = agentOf(await lab.tunnel(`${VIP}:80`))
+  for (let i = 0; i < 64 && names.size < 2; i++) names.add((await ask(agent)).said.name)
   t.same([...names].toSorted(), ['one', 'two'])
 })
 
