@@ -3,8 +3,8 @@ import { connect, createServer } from 'node:http2'
 import { type Duplex, duplexPair } from 'node:stream'
 import t from 'tap'
 import { goawayFrame } from '../../conformance/frames.ts'
+import { RawHttp2Client, REQUEST } from './http2-test-support.ts'
 import { engine, http2Upstream, rawUpstream } from './test-support.ts'
-import { RawHttp2Client, REQUEST } from './test-support-http2.ts'
 
 t.test('a client that ends its side of a tunnel of HTTP/2 ends its requests, and nothing else', async (t) => {
   const upstream = await rawUpstream(t, (socket) => socket.resume())

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { encodeFrame, FLAG, FRAME, pingFrame, resetFrame, settingsFrame } from '../../conformance/frames.ts'
 import { encodeFields, type Fields } from '../../conformance/hpack.ts'
+import { RawHttp2Client, REQUEST } from './http2-test-support.ts'
 import { engine, http1Upstream, rawUpstream } from './test-support.ts'
-import { RawHttp2Client, REQUEST } from './test-support-http2.ts'
 
 const PROTOCOL_ERROR = 'RST_STREAM PROTOCOL_ERROR'
 

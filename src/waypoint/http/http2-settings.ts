@@ -11,7 +11,7 @@ export const SESSION_MEMORY_MB = 64
 /** Header fields of an upstream's answer, and of its trailers. */
 export const MAX_UPSTREAM_HEADERS = 1000
 /** Bytes of an upstream's header list. As large as Envoy takes from its upstreams. */
-export const MAX_UPSTREAM_HEADER_BYTES = 60 * 1024
+export const MAX_UPSTREAM_HEADER_SIZE = 60 * 1024
 /** SETTINGS in one frame; there are ten in the registry. */
 export const MAX_SETTINGS = 32
 /** Malformed frames that we bear over the life of a session; a sane peer sends none. */
@@ -29,7 +29,7 @@ export function upstreamSessionOptions(): SessionOptions {
     settings: {
       enablePush: false,
       initialWindowSize: STREAM_WINDOW_BYTES,
-      maxHeaderListSize: MAX_UPSTREAM_HEADER_BYTES,
+      maxHeaderListSize: MAX_UPSTREAM_HEADER_SIZE,
     },
     maxHeaderListPairs: MAX_UPSTREAM_HEADERS,
     maxSessionMemory: SESSION_MEMORY_MB,

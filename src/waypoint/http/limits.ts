@@ -31,7 +31,7 @@ export interface EffectiveLimits {
 }
 
 /** Envoy's `max_request_headers_kb`. */
-export const MAX_HEADER_BYTES = 60 * 1024
+export const MAX_HEADER_SIZE = 60 * 1024
 /** Unit fields. Envoy's `max_headers_count`. */
 export const MAX_HEADERS = 100
 /** Twice what RFC 9110 section 4.1 asks everybody to support. */
@@ -63,7 +63,7 @@ export const DISCARD_MS = 2000
 
 export function effectiveLimits(limits: HttpLimits = {}): EffectiveLimits {
   return {
-    maxHeaderBytes: limits.maxHeaderBytes ?? MAX_HEADER_BYTES,
+    maxHeaderBytes: limits.maxHeaderBytes ?? MAX_HEADER_SIZE,
     maxHeaders: limits.maxHeaders ?? MAX_HEADERS,
     maxTargetBytes: limits.maxTargetBytes ?? MAX_TARGET_BYTES,
     maxBodyBytes: limits.maxBodyBytes ?? Number.POSITIVE_INFINITY,
