@@ -6,8 +6,9 @@ import t, { type Test } from 'tap'
 import { eventually } from '../hbone/test-support.ts'
 import type { HttpPolicyMatch, HttpRoute, HttpRouteRule } from '../mesh/http/index.ts'
 import { type ServiceKey, serviceKey, type Workload } from '../mesh/index.ts'
-import { aMatch, aPort, aService } from '../mesh/test-support.ts'
+import { aPort, aService } from '../mesh/test-support.ts'
 import {
+  aHttpMatch,
   CLIENT,
   GATEWAY,
   GATEWAY_NAME,
@@ -104,27 +105,9 @@ function aRoute(rules: readonly Partial<HttpRouteRule>[]): HttpRoute {
   }
 }
 
-const ANY: HttpPolicyMatch = {
-  ...aMatch(),
-  trustDomains: [],
-  notTrustDomains: [],
-  remoteIps: [],
-  notRemoteIps: [],
-  serverNames: [],
-  notServerNames: [],
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
-  unsupported: [],
-}
-
 function deny(lab: WaypointLab, match: Partial<HttpPolicyMatch>): void {
   const target = { kind: 'gateway', namespace: GATEWAY_NAME.namespace, name: GATEWAY_NAME.name } as const
-  const rules = [[[{ ...ANY, ...match }]]]
+  const rules = [[[aHttpMatch(match)]]]
   const policy = {
     name: 'no',
     namespace: 'default',

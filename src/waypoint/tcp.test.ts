@@ -2,8 +2,10 @@ import type { Socket } from 'node:net'
 import t from 'tap'
 import { HboneError } from '../hbone/index.ts'
 import { eventually } from '../hbone/test-support.ts'
-import { aWorkload } from '../mesh/test-support.ts'
-import { CLIENT, GATEWAY, NET, readUntil, startWaypointLab, VIP } from './test-support.ts'
+import type { TcpBackend, TcpRoute } from '../mesh/http/index.ts'
+import { serviceKey } from '../mesh/index.ts'
+import { aPort, aService, aWorkload } from '../mesh/test-support.ts'
+import { aHttpMatch, CLIENT, GATEWAY, NET, readUntil, startWaypointLab, VIP } from './test-support.ts'
 
 /** Gives back what it gets, line by line, and ends with its client. */
 function echo(socket: Socket): void {
@@ -168,4 +170,56 @@ t.test('a stranger’s account of its client is not believed, a served pod’s i
   t.same(await seenAs(pod.workload, none), [undefined, `${NET}.99`], 'a client that proved nothing')
   const broken = { ...headers, forwarded: 'for=somebody' }
   await t.rejects(lab.tunnel(asked, pod.workload, broken), { code: 'status', status: 400 })
+})
+
+t.test('policy: a connection that is denied gets 401; one that is denied later is cut', async (t) => {
+  const lab = await startWaypointLab(t, { appProtocol: 'TCP' })
+  await lab.endpoint('server', `${NET}.11`, echo)
+  const open = await lab.tunnel(`${VIP}:80`)
+  open.write('hello')
+  t.equal(await readUntil(open, (text) => text.length >= 5), 'hello')
+  const targets = [{ kind: 'service', service: 'default/server.default.svc.cluster.local' }] as const
+  const rules = [
+    [[aHttpMatch({ principals: [{ kind: 'exact', value: 'cluster.local/ns/default/sa/client' }] })]],
+  ]
+  lab.rules.policies.apply({
+    upserts: [{ name: 'no', namespace: 'default', targets, action: 'DENY', dryRun: false, rules }],
+  })
+  await readUntil(open, () => false)
+  t.equal(open.destroyed || open.readableEnded, true, 'cut')
+  await t.rejects(lab.tunnel(`${VIP}:80`), { code: 'status', status: 401 })
+  await eventually('both lines', () => lab.log.filter(({ policy }) => policy === 'default/no').length === 2)
+  lab.rules.policies.apply({ removals: ['default/no'] })
+  t.ok(await lab.tunnel(`${VIP}:80`), 'and let in again')
+})
+
+t.test('a TCPRoute shares connections out by weight, on a port that declares nothing', async (t) => {
+  const lab = await startWaypointLab(t)
+  const own = await lab.endpoint('own', `${NET}.11`, greeter)
+  const canary = aService({ name: 'canary', addresses: [] })
+  lab.mesh.apply([{ kind: 'upsert-service', service: canary }])
+  const other = await lab.endpoint('other', `${NET}.12`, greeter, { services: new Map() })
+  const services = new Map([[serviceKey(canary), [aPort(80, other.port)]]])
+  lab.mesh.upsertWorkload({ ...other.workload, services })
+  const backend = (name: string, weight: number): TcpBackend => ({
+    target: { kind: 'service', service: `default/${name}.default.svc.cluster.local`, port: 80 },
+    weight,
+  })
+  const route = (backends: readonly TcpBackend[]): TcpRoute => ({
+    kind: 'TCPRoute',
+    name: 'split',
+    namespace: 'default',
+    creationTimestamp: '',
+    parents: [{ kind: 'service', service: 'default/server.default.svc.cluster.local', port: undefined }],
+    rules: [{ name: undefined, backends }],
+  })
+  lab.rules.applyRoutes({ upserts: [route([backend('server', 0), backend('canary', 1)])], removals: [] })
+  for (let i = 0; i < 3; i++) await readUntil(await lab.tunnel(`${VIP}:80`), (text) => text.includes('hello'))
+  t.equal(own.seen.length, 0)
+  t.equal(other.seen.length, 3)
+  lab.rules.applyRoutes({ upserts: [route([backend('nowhere', 1)])], removals: [] })
+  await t.rejects(lab.tunnel(`${VIP}:80`), { code: 'status', status: 503 })
+  await eventually('the reason', () =>
+    lab.log.some(({ error }) => /there is no service default\/nowhere/.test(String(error))),
+  )
 })

@@ -18,6 +18,7 @@ export interface TunnelHandlerDependencies extends TcpDependencies {
 
 /** What is said of a refusal in the answer to the CONNECT (RFC 9209), so that the peer's side can tell. */
 const PROXY_STATUS = 'proxy-status'
+/** A header is for machines; the log has all of it. */
 const MAX_DETAIL_CHARS = 200
 
 /**
