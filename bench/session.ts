@@ -128,7 +128,6 @@ export class Session implements AsyncDisposable {
       await this.#options.mesh.load(seated.seat, 'pod', 'bulk.ts', argv, WARM_UP_SECONDS)
     }
     await httpLoad(context, { mode: 'connect', connections: 16, seconds: WARM_UP_SECONDS })
-    await httpLoad(context, { mode: 'closed', connections: 16, seconds: WARM_UP_SECONDS })
   }
 
   async #measure(seated: Seated, measure: Measure): Promise<Omit<Result, 'measure' | 'peer' | 'round'>> {

@@ -52,5 +52,5 @@ function settle(): Promise<void> {
 
 const WARM_UP = 100
 const SPARE = 1_000
-const SETTLE_MS = 1_500
+const SETTLE_MS = 1_000
 const KILOBYTE = 1024
