@@ -12,6 +12,15 @@ export function abandon(stream: Duplex): void {
 }
 
 /**
+ * Destroys a stream that is being ended when that takes too long: a peer that
+ * reads no more would keep it for ever.
+ */
+export function endWithin(stream: Duplex, ms: number): void {
+  const timer = setTimeout(() => stream.destroy(), ms)
+  stream.once('close', () => clearTimeout(timer))
+}
+
+/**
  * Resets a stream that may have trailers to send. Never within a callback of
  * its session: Node puts off RST_STREAM(CANCEL) there, then asks a stream that is
  * gone for its trailers, and the process ends on an assertion (Node 26.10).

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type CheckedRequest, isRefusal, type Refusal } from './check-request.ts'
-import { abandon } from './connection-end.ts'
+import { abandon, endWithin } from './connection-end.ts'
 import { errorCode } from './errors.ts'
 import { Exchange } from './exchange-core.ts'
 import { Http1Downstream, tunnelAsSocket } from './http1-downstream.ts'
@@ -199,13 +199,11 @@ class Http1Connection {
     this.#refused = true
     tunnel.end()
     tunnel.resume()
-    if (tunnel.readableEnded) {
-      tunnel.once('finish', () => tunnel.destroy())
-      return
-    }
-    tunnel.once('end', () => tunnel.destroy())
-    const timer = setTimeout(() => tunnel.destroy(), DISCARD_MS)
-    tunnel.once('close', () => clearTimeout(timer))
+    if (tunnel.readableEnded) tunnel.once('finish', () => tunnel.destroy())
+    else tunnel.once('end', () => tunnel.destroy())
+    // A slow reader may take its time for what is on its way to it.
+    if (tunnel.writableFinished) endWithin(tunnel, DISCARD_MS)
+    else tunnel.once('finish', () => endWithin(tunnel, DISCARD_MS))
   }
 
   #onUpgrade(request: IncomingMessage, stream: Duplex, first: Buffer): void {

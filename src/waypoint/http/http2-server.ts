@@ -2,16 +2,15 @@ import {
   constants,
   type IncomingHttpHeaders,
   performServerHandshake,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { type CheckedRequest, checkRequest, isRefusal, type Refusal } from './check-request.ts'
-import { withoutEnd } from './connection-end.ts'
+import { endWithin, withoutEnd } from './connection-end.ts'
 import { Exchange } from './exchange-core.ts'
 import { Http2Downstream } from './http2-downstream.ts'
 import { clientSessionOptions } from './http2-settings.ts'
-import type { EffectiveLimits } from './limits.ts'
+import { DISCARD_MS, type EffectiveLimits } from './limits.ts'
 import { sendLocalReply } from './local-reply.ts'
 import type { ServeHttpOptions } from './serve.ts'
 
@@ -26,7 +25,10 @@ export function serveHttp2(
     tunnel.on('error', ignore)
     const session = withoutEnd(tunnel, () => performServerHandshake(tunnel, clientSessionOptions(limits)))
     session.on('error', (error) => options.onRefused?.(0, error.message))
-    const idle = new IdleTimer(session, limits.idleTimeoutMs)
+    const idle = new IdleTimer(limits.idleTimeoutMs, () => {
+      session.close()
+      endWithin(tunnel, DISCARD_MS)
+    })
     session.on('stream', (stream, headers, flags, raw: string[]) => {
       idle.begin(stream)
       const isWhole = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
@@ -41,7 +43,10 @@ export function serveHttp2(
       tunnel.destroy()
     })
     // HTTP/2 is never half-open.
-    tunnel.once('end', () => session.destroy())
+    tunnel.once('end', () => {
+      session.destroy()
+      endWithin(tunnel, DISCARD_MS)
+    })
     tunnel.once('close', () => {
       session.destroy()
       resolve()
@@ -107,16 +112,17 @@ function listSize(raw: readonly string[]): number {
 
 const FIELD_OVERHEAD = 32
 
-/** Closes a session that has no streams for too long. */
+/** Tells when a session has had no streams for too long. */
 class IdleTimer {
-  readonly #session: ServerHttp2Session
   readonly #idleTimeoutMs: number
+  readonly #onIdle: () => void
   #streams = 0
   #timer: NodeJS.Timeout
+  #stopped = false
 
-  constructor(session: ServerHttp2Session, idleTimeoutMs: number) {
-    this.#session = session
+  constructor(idleTimeoutMs: number, onIdle: () => void) {
     this.#idleTimeoutMs = idleTimeoutMs
+    this.#onIdle = onIdle
     this.#timer = this.#start()
   }
 
@@ -125,16 +131,17 @@ class IdleTimer {
     clearTimeout(this.#timer)
     stream.once('close', () => {
       this.#streams--
-      if (this.#streams === 0 && !this.#session.closed) this.#timer = this.#start()
+      if (this.#streams === 0 && !this.#stopped) this.#timer = this.#start()
     })
   }
 
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
   }
 
   #start(): NodeJS.Timeout {
-    return setTimeout(() => this.#session.close(), this.#idleTimeoutMs).unref()
+    return setTimeout(this.#onIdle, this.#idleTimeoutMs).unref()
   }
 }
 

@@ -1,9 +1,10 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { withoutEnd } from './connection-end.ts'
+import { endWithin, withoutEnd } from './connection-end.ts'
 import { errorText, HttpError } from './errors.ts'
 import { upstreamSessionOptions } from './http2-settings.ts'
+import { DISCARD_MS } from './limits.ts'
 import type { UpstreamBounds } from './upstream-bounds.ts'
 import type { Waiter } from './upstream-call.ts'
 
@@ -132,6 +133,7 @@ const USUAL_STREAMS = 100
 
 /** One session. */
 export class Http2Connection {
+  readonly #stream: Duplex
   readonly #session: ClientHttp2Session
   readonly #idleTimeoutMs: number
   readonly #events: ConnectionEvents
@@ -145,6 +147,7 @@ export class Http2Connection {
     const session = withoutEnd(stream, () =>
       connect(ANY_ORIGIN, { createConnection: () => stream, ...upstreamSessionOptions() }),
     )
+    this.#stream = stream
     this.#session = session
     // Its streams fail as well, and say so to those who have them.
     session.on('error', ignore)
@@ -200,6 +203,7 @@ export class Http2Connection {
       if (!stream.closed) stream.destroy(new HttpError('closed', 'the upstream closed the connection'))
     }
     this.drain()
+    endWithin(this.#stream, DISCARD_MS)
   }
 
   #leave(): void {
@@ -212,7 +216,10 @@ export class Http2Connection {
       this.#session.close()
       return
     }
-    this.#timer = setTimeout(() => this.drain(), this.#idleTimeoutMs)
+    this.#timer = setTimeout(() => {
+      this.drain()
+      endWithin(this.#stream, DISCARD_MS)
+    }, this.#idleTimeoutMs)
     this.#timer.unref()
   }
 }

@@ -89,6 +89,8 @@ export async function rawUpstream(t: Test, onSocket: (socket: Socket) => void): 
 export interface TestEngine {
   /** A new tunnel into the engine; this is the client's end. */
   open(): Duplex
+  /** Of every tunnel: resolves when it is closed. */
+  readonly served: Promise<void>[]
   readonly results: ForwardResult[]
   readonly exchanges: HttpExchange[]
   readonly refusals: string[]
@@ -110,6 +112,7 @@ export function engine(
 ): TestEngine {
   const upstreams = options.upstreams ?? new HttpUpstreamPool()
   t.teardown(() => upstreams.close())
+  const served: Promise<void>[] = []
   const results: ForwardResult[] = []
   const exchanges: HttpExchange[] = []
   const refusals: string[] = []
@@ -131,6 +134,7 @@ export function engine(
     })
   }
   return {
+    served,
     results,
     exchanges,
     refusals,
@@ -148,13 +152,15 @@ export function engine(
       const [client, tunnel] = duplexPair()
       client.on('error', () => {})
       t.teardown(() => client.destroy())
-      void serveHttp(tunnel, {
-        protocol: 'auto',
-        onRequest,
-        onRefused: (status, reason) => refusals.push(`${status} ${reason}`),
-        ...options,
-        upstreams,
-      })
+      served.push(
+        serveHttp(tunnel, {
+          protocol: 'auto',
+          onRequest,
+          onRefused: (status, reason) => refusals.push(`${status} ${reason}`),
+          ...options,
+          upstreams,
+        }),
+      )
       return client
     },
   }
