@@ -214,7 +214,7 @@ export async function readUntil(stream: Duplex, enough: (text: string) => boolea
   let text = ''
   return new Promise((resolve) => {
     const done = (): void => {
-      stream.off('data', onData)
+      stream.off('data', onData).off('end', done).off('close', done)
       stream.pause()
       resolve(text)
     }
