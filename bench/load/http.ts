@@ -2,8 +2,8 @@
 //   http.ts closed HOST PORT PATH SECONDS CONNECTIONS    one request at a time on each
 //   http.ts connect HOST PORT PATH SECONDS CONNECTIONS   each on a new connection
 //   http.ts open HOST PORT PATH SECONDS CONNECTIONS RATE at a fixed rate, whatever the answers do
-// In `open`, latency counts from the moment at which a request was due, so that
-// a proxy that stalls is charged with all that had to wait.
+// In `open`, latency counts from when a request was due, not from when it could
+// be sent, so that a proxy that stalls is charged with all that had to wait.
 import { connect, type Socket } from 'node:net'
 import { percentile } from '../statistics.ts'
 
@@ -35,22 +35,24 @@ async function newConnections(): Promise<void> {
   }
 }
 
-/** Requests that are due wait for a free connection, in order. */
+/**
+ * What is due and finds no free connection waits in order. The timer goes in
+ * steps of a millisecond: what became due within one counts from its end, so
+ * that the client's own coarseness is not charged to anybody.
+ */
 async function openLoop(): Promise<void> {
   const free = await Promise.all(Array.from({ length: Number(connections) }, () => Connection.open()))
   const start = performance.now()
   const total = Math.floor(Number(rate) * Number(seconds))
-  const due = (index: number): number => start + (index * 1000) / Number(rate)
-  let sent = 0
+  const waiting: number[] = []
+  let due = 0
   const send = (): void => {
-    const now = performance.now()
-    while (sent < total && due(sent) <= now) {
+    while (waiting.length > 0) {
       const connection = free.pop()
       if (connection === undefined) return
-      const at = due(sent)
-      sent += 1
+      const since = waiting.shift() ?? 0
       const done = (): void => {
-        latencies.push(performance.now() - at)
+        latencies.push(performance.now() - since)
         free.push(connection)
         send()
       }
@@ -61,6 +63,8 @@ async function openLoop(): Promise<void> {
   }
   const end = start + Number(seconds) * 1000 + GRACE_MS
   while (latencies.length + failed < total && performance.now() < end) {
+    const now = performance.now()
+    for (; due < total && start + (due * 1000) / Number(rate) <= now; due++) waiting.push(now)
     send()
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
