@@ -46,7 +46,7 @@ export interface RetryOptions {
   readonly attempts: number
   /** Statuses that are tried again; a failed connection or one that broke before the answer is in any case. */
   readonly codes: readonly number[]
-  /** Before the first further try, milliseconds; twice as long before each one after it, up to ten times. Default 25. */
+  /** Before the first further try, milliseconds; twice as long before each one after it, up to ten times; or down to half of it, at random. Default 25. */
   readonly backoffMs?: number | undefined
   /** Where the next try goes; without it, to the same target. A rejection ends the trying. */
   readonly nextTry?: (() => Promise<ForwardTarget>) | undefined

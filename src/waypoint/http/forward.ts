@@ -1,10 +1,9 @@
 import type { Writable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pump } from '../../hbone/pump.ts'
 import { type HttpHeaders, headerValue } from '../../mesh/http/request.ts'
 import { type Answered, Attempt, type Outcome } from './attempt.ts'
 import type { BodyFraming, Downstream } from './downstream.ts'
-import { errorText, FLAG_OF, HttpError, isRetriable } from './errors.ts'
+import { errorText, FLAG_OF, HttpError } from './errors.ts'
 import type {
   ForwardOptions,
   ForwardResult,
@@ -15,6 +14,7 @@ import type {
 import { failureReply, sendLocalReply } from './local-reply.ts'
 import { type Relay, relay } from './relay.ts'
 import type { RequestBody } from './request-body.ts'
+import { backoffMs, isIdempotent, isUnseen, isWorthAnotherTry, MAX_STALE_ATTEMPTS } from './retry.ts'
 import type { HttpUpstreamPool } from './upstream-pool.ts'
 
 export interface ForwardingInput {
@@ -30,15 +30,6 @@ export interface ForwardingInput {
   readonly options: ForwardOptions
 }
 
-/** Envoy's base interval between tries. */
-export const RETRY_BACKOFF_MS = 25
-/** Unit times the base. As Envoy's `max_interval`. */
-export const MAX_BACKOFF_FACTOR = 10
-/**
- * Unit tries. Idle connections that turn out to be closed, one after the
- * other, before the next try counts: an upstream that was restarted closed all of them.
- */
-export const MAX_STALE_ATTEMPTS = 3
 /** An answer that is tried again is read to its end if that is not far, to keep its connection. */
 export const DISCARD_ANSWER_BYTES = 64 * 1024
 
@@ -58,6 +49,7 @@ export class Forwarding {
   #responseBytes = 0
   #upstreamMs: number | undefined
   #detail: string | undefined
+  #wake: (() => void) | undefined
   /** Why all of it is over, retries included. */
   #stopped: HttpError | undefined
 
@@ -80,7 +72,11 @@ export class Forwarding {
     const { body } = this.#input
     body.onTooLarge = () =>
       this.#stop(new HttpError('body-too-large', 'the body of the request is too large'))
-    if (this.#options.retry === undefined && this.#options.protocol === 'http1' && !this.#isIdempotent)
+    if (
+      this.#options.retry === undefined &&
+      this.#options.protocol === 'http1' &&
+      !isIdempotent(this.#options.head.method)
+    )
       body.forget()
     this.#downstream.onClose((complete) => {
       if (!complete) this.#stop(new HttpError('client-gone', 'the client went away'))
@@ -122,12 +118,15 @@ export class Forwarding {
 
   /** Whether there is another try; if so, what is left of the last one is cleared away. */
   async #mayTryAgain(outcome: Outcome): Promise<boolean> {
-    if (this.#stopped !== undefined || outcome.kind === 'upgraded' || !this.#input.body.replayable)
-      return false
-    if (this.#isStale(outcome)) return true
-    const { retry } = this.#options
-    if (retry === undefined || !isWorthAnotherTry(outcome, retry.codes)) return false
-    if (this.#tries - this.#stale > retry.attempts) {
+    if (this.#stopped !== undefined || !this.#input.body.replayable) return false
+    const { retry, head } = this.#options
+    if (this.#stale < MAX_STALE_ATTEMPTS && isUnseen(outcome, head.method)) {
+      this.#stale++
+      return true
+    }
+    if (retry === undefined || !isWorthAnotherTry(outcome, retry)) return false
+    const counted = this.#tries - this.#stale
+    if (counted > retry.attempts) {
       this.#flags.push('URX')
       return false
     }
@@ -139,28 +138,19 @@ export class Forwarding {
       return false
     }
     if (outcome.kind === 'answered') this.#discard(outcome)
-    const base = retry.backoffMs ?? RETRY_BACKOFF_MS
-    const factor = Math.min(2 ** (this.#tries - this.#stale - 1), MAX_BACKOFF_FACTOR)
-    if (base > 0) await sleep(base * factor)
+    await this.#pause(backoffMs(counted, retry))
     return true
   }
 
-  /**
-   * The upstream closed an idle connection as the request came, which may be
-   * repeated if it is idempotent (RFC 9110 section 9.2.2); or it refused the
-   * stream and has not looked at it (RFC 9113 section 8.7). Not the request's
-   * fault, so nobody has to have asked for tries.
-   */
-  #isStale(outcome: Outcome): boolean {
-    if (outcome.kind !== 'failed' || this.#stale >= MAX_STALE_ATTEMPTS) return false
-    const { code } = outcome.error
-    if (code !== 'refused' && !(code === 'stale' && this.#isIdempotent)) return false
-    this.#stale++
-    return true
-  }
-
-  get #isIdempotent(): boolean {
-    return IDEMPOTENT.has(this.#options.head.method)
+  /** Shorter when everything is stopped meanwhile. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** The answer nobody gets. */
@@ -251,6 +241,7 @@ export class Forwarding {
   #stop(error: HttpError): void {
     if (this.#stopped !== undefined) return
     this.#stopped = error
+    this.#wake?.()
     this.#attempt?.cancel(error)
   }
 
@@ -291,17 +282,6 @@ export class Forwarding {
       detail: this.#detail,
     }
   }
-}
-
-/** RFC 9110 section 9.2.2. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-
-function isWorthAnotherTry(
-  outcome: Exclude<Outcome, { kind: 'upgraded' }>,
-  codes: readonly number[],
-): boolean {
-  if (outcome.kind === 'answered') return codes.includes(outcome.head.status)
-  return isRetriable(outcome.error.code) || outcome.error.code === 'timeout'
 }
 
 function grpcStatusOf(fields: HttpHeaders): number | undefined {

@@ -2,6 +2,7 @@ import { Agent, type ClientRequest, type RequestOptions, request } from 'node:ht
 import type { Duplex } from 'node:stream'
 import { abandon } from './connection-end.ts'
 import { errorText, HttpError } from './errors.ts'
+import { MAX_UPSTREAM_HEADER_SIZE } from './http2-settings.ts'
 import type { UpstreamBounds } from './upstream-bounds.ts'
 import type { Waiter } from './upstream-call.ts'
 
@@ -155,7 +156,7 @@ export class Http1Connection {
   }
 
   request(options: RequestOptions): ClientRequest {
-    return request({ ...options, agent: this.#agent })
+    return request({ ...options, agent: this.#agent, maxHeaderSize: MAX_UPSTREAM_HEADER_SIZE })
   }
 
   /** An idle upstream that says anything, or that goes, is done for. */

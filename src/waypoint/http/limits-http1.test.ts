@@ -11,6 +11,18 @@ t.test('a head that is too large: 431', async (t) => {
   t.equal(upstream.connections(), 0)
 })
 
+t.test('an answer may have as large a head as a request, and no larger', async (t) => {
+  const upstream = await http1Upstream(t, (request, response) => {
+    response.setHeader('x', 'y'.repeat(Number(request.headers['x-size'])))
+    response.end('hello')
+  })
+  const { open } = engine(t, upstream.target)
+  const get = (size: number): string =>
+    `GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Size: ${size}\r\n\r\n`
+  t.match(await talk(open(), get(50_000)), /hello$/)
+  t.match(await talk(open(), get(70_000)), /^HTTP\/1.1 502 /)
+})
+
 t.test('too many fields: 431', async (t) => {
   const upstream = await http1Upstream(t, (_, response) => response.end('hello'))
   const { open } = engine(t, upstream.target, { limits: { maxHeaders: 10 } })

@@ -160,6 +160,14 @@ t.test('no answer in time for one try, and another one', async (t) => {
   t.match(await nextResult(), { tries: 2, flags: [] })
 })
 
+t.test('the pause before a try ends with the time for the request', async (t) => {
+  const { open, nextResult } = engine(t, REFUSED, {
+    forward: { requestTimeoutMs: 100, retry: { attempts: 5, codes: [], backoffMs: 600_000 } },
+  })
+  t.match(await talk(open(), GET), /^HTTP\/1.1 504 /)
+  t.match(await nextResult(), { flags: ['UT'], tries: 1 })
+})
+
 t.test('an answer that takes too long is cut off', async (t) => {
   const upstream = await http1Upstream(t, (_, response) => void response.write('hello'))
   const { open, nextResult } = engine(t, upstream.target, { forward: { requestTimeoutMs: 200 } })
