@@ -9,7 +9,8 @@ const MAX_THREADS = 128
  * ProxyConfig, each 0 for all cores; then the pod's CPU limit and request.
  *
  * Where nothing is said, Istio's ztunnel takes a quarter of the cores, at least 2. We take no more than half of them:
- * the main thread needs some of the rest, and so do the workloads (docs/performance.md).
+ * the main thread needs some of the rest, and so do the workloads. On two cores, with the workloads beside it, a second
+ * thread costs more than it brings.
  *
  * @param concurrency undefined: not set.
  * @param cores that the process may use, cgroups' quota included.

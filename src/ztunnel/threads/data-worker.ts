@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { MainApi, ThreadData, ThreadWorkload, WorkerApi } from './api.ts'
-import { type Answers, Channel } from './channel.ts'
+import { type Answers, Channel, ThreadGone } from './channel.ts'
 
 export interface DataWorkerOptions {
   /** The module that the thread runs. */
@@ -18,7 +18,7 @@ const BEGIN_WITHIN_MS = 10_000
 export class DataWorker {
   readonly thread: number
   readonly channel: Channel<WorkerApi, MainApi>
-  /** Rejects when the thread ends before. */
+  /** Rejects with ThreadGone when the thread ends before. */
   readonly ready: Promise<void>
   readonly #worker: Worker
   /** What it serves, by number: each is asked for once. */
@@ -41,7 +41,7 @@ export class DataWorker {
     })
     this.#worker.on('exit', () => {
       this.channel.gone(failure)
-      ready.reject(failure ?? new Error('the worker thread has ended'))
+      ready.reject(new ThreadGone({ cause: failure }))
       onExit(failure)
     })
   }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { BroadcastChannel } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { createInMemoryCa } from '../../identity/ca-create.ts'
@@ -43,19 +43,20 @@ t.test('a renewed certificate reaches every thread', async (t) => {
 t.test('the limit of a workload holds over all threads, and is free again when a thread fails', async (t) => {
   const { path, workload, lines, fail } = await setup(t, { ZTUNNEL_MAX_CONNECTIONS_PER_WORKLOAD: '8' })
   await serve(t, path, workload)
+  const all: Socket[] = []
   // Connections to 15008 that say nothing: each holds a place.
-  const held = await Promise.all(Array.from({ length: 8 }, () => open(t)))
-  await until(() => held.every((socket) => !socket.destroyed), 'eight to be open')
-  const ninth = await open(t)
-  await until(() => ninth.destroyed, 'the ninth to be refused')
+  const openMore = async (count: number): Promise<void> => {
+    all.push(...(await Promise.all(Array.from({ length: count }, () => open(t, HBONE)))))
+  }
+  const open8 = (): boolean => all.filter(({ destroyed }) => !destroyed).length === 8
+  await openMore(12)
+  await until(open8, 'four of twelve to be refused')
   fail(1)
   await until(() => lines.some((line) => line.includes('worker thread replaced')), 'a new thread')
-  const ended = held.filter((socket) => socket.destroyed).length
-  t.ok(ended > 0 && ended < 8, `${ended} have ended with their thread`)
-  const again = await Promise.all(Array.from({ length: ended }, () => open(t)))
-  const tooMany = await open(t)
-  await until(() => tooMany.destroyed, 'the places to be taken again')
-  t.ok(again.every((socket) => !socket.destroyed))
+  await until(() => !open8(), 'some to have ended with their thread')
+  // To either thread: more than there can be places, for both.
+  await openMore(16)
+  await until(open8, 'their places to be taken again, and no others')
 })
 
 t.test('a workload comes and another goes while a thread is being replaced', async (t) => {
@@ -73,6 +74,19 @@ t.test('a workload comes and another goes while a thread is being replaced', asy
     1,
     'both threads serve',
   )
+})
+
+t.test('a drain closes the ports, and waits for what is open', async (t) => {
+  const { path, workload } = await setup(t)
+  const proxy = path.serve(served(workload))
+  t.teardown(() => proxy.close())
+  await proxy.run()
+  const tunnel = await connectHbone(t)
+  const drained = proxy.drain()
+  await until(() => refused(OUTBOUND), 'the port to be closed')
+  await until(() => refused(HBONE), 'the other port to be closed')
+  tunnel.destroy()
+  await drained
 })
 
 t.test('a level that is set later holds in every thread, the new one too', async (t) => {
@@ -157,7 +171,7 @@ async function serve(t: Test, path: ThreadedDataPath, workload: Workload): Promi
   return proxy
 }
 
-async function open(t: Test, port = HBONE): Promise<Socket> {
+async function open(t: Test, port: number): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port })
   t.teardown(() => socket.destroy())
   socket.on('error', () => {}).on('end', () => socket.destroy())
@@ -168,17 +182,36 @@ async function open(t: Test, port = HBONE): Promise<Socket> {
 
 /** Of the certificate that whichever thread accepts shows; hexadecimal. */
 async function presentedSerial(): Promise<string> {
-  const socket = connectTls({
-    host: '127.0.0.1',
-    port: HBONE,
-    rejectUnauthorized: false,
-    ALPNProtocols: ['h2'],
-  })
-  socket.on('error', () => {})
-  await once(socket, 'secureConnect')
+  const socket = await connectHbone()
   const { serialNumber } = socket.getPeerCertificate()
   socket.destroy()
   return serialNumber
+}
+
+async function connectHbone(t?: Test): Promise<TLSSocket> {
+  const socket = connectTls({
+    ...{ host: '127.0.0.1', port: HBONE },
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+  })
+  t?.teardown(() => socket.destroy())
+  socket.on('error', () => {}).on('end', () => socket.destroy())
+  await once(socket, 'secureConnect')
+  socket.resume()
+  return socket
+}
+
+/** Whether nobody listens on a port. */
+async function refused(port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port })
+  try {
+    await once(socket, 'connect')
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
+  } finally {
+    socket.destroy()
+  }
 }
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

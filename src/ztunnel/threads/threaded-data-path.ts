@@ -6,6 +6,7 @@ import type { DataPath, ServedProxy, ServedWorkload } from '../data-path.ts'
 import { errorText, ProxyError } from '../errors.ts'
 import type { SharedDependencies } from '../proxy/workload-proxy.ts'
 import type { ThreadData, ThreadWorkload } from './api.ts'
+import { ThreadGone } from './channel.ts'
 import { DataWorker } from './data-worker.ts'
 import { logWritten } from './log-relay.ts'
 import { type FeedReceiver, MeshFeed } from './mesh-feed.ts'
@@ -63,7 +64,8 @@ export class ThreadedDataPath implements DataPath {
       return path
     } catch (error) {
       await path.close()
-      const message = `the worker threads cannot be started: ${errorText(error)}; ZTUNNEL_WORKER_THREADS=1 does without`
+      const why = error instanceof ThreadGone ? (error.cause ?? error) : error
+      const message = `the worker threads cannot be started: ${errorText(why)}; ZTUNNEL_WORKER_THREADS=1 does without`
       throw new ProxyError('configuration', message, { cause: error })
     }
   }

@@ -40,10 +40,11 @@ export class ThreadedProxy implements ServedProxy {
   readonly #counts: Int32Array<SharedArrayBuffer>
   readonly #dns: DnsProxy | undefined
   readonly #namespace: number | undefined
-  readonly #listeners: readonly Listeners[]
+  readonly #listeners: Listeners[]
   /** Calls to threads that may still come to use the descriptors. */
   readonly #pending = new Set<Promise<unknown>>()
   #running = false
+  #draining = false
   #closed = false
 
   /** Binds; throws ProxyError `bind-failed`, with nothing left open. */
@@ -74,14 +75,14 @@ export class ThreadedProxy implements ServedProxy {
     this.#running = true
     const { slots } = this.#options
     const serving = slots.map((slot) =>
-      this.#track(slot.serve(this.#forThread(slot.thread), () => !this.#closed)),
+      this.#track(slot.serve(this.#forThread(slot.thread), () => !this.#draining && !this.#closed)),
     )
     await Promise.all([this.#dns?.run(), ...serving])
   }
 
   /** For a thread that takes the place of another; undefined while nothing is served. */
   resume(thread: number): ThreadWorkload | undefined {
-    return this.#running && !this.#closed ? this.#forThread(thread) : undefined
+    return this.#running && !this.#draining && !this.#closed ? this.#forThread(thread) : undefined
   }
 
   /** A thread has ended, and the connections that it had. */
@@ -105,6 +106,9 @@ export class ThreadedProxy implements ServedProxy {
 
   async drain(): Promise<void> {
     const { number, slots } = this.#options
+    this.#draining = true
+    // With the threads' copies the ports are closed, and clients refused rather than left to wait.
+    void this.#closeListeners()
     const drained = slots.map(({ worker }) => worker?.channel.call('drain', number).catch(() => {}))
     await Promise.all([this.#dns?.drain(), ...drained])
   }
@@ -144,14 +148,19 @@ export class ThreadedProxy implements ServedProxy {
     return call
   }
 
-  /** The numbers must stay what they are until no thread uses them any more. */
   async #closeDescriptors(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending)
-    for (const { fds } of this.#listeners) fds.forEach(closeDescriptor)
+    await this.#closeListeners()
     if (this.#namespace !== undefined) closeDescriptor(this.#namespace)
   }
 
-  #bind(sockets: SocketFactoryOptions): readonly Listeners[] {
+  /** The numbers must stay what they are until no thread comes to use them any more. */
+  async #closeListeners(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all(this.#pending)
+    const listeners = this.#listeners.splice(0)
+    for (const { fds } of listeners) fds.forEach(closeDescriptor)
+  }
+
+  #bind(sockets: SocketFactoryOptions): Listeners[] {
     const { served, shared, slots } = this.#options
     const { settings, log } = shared
     const { name, namespace } = served.info
