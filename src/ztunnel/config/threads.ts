@@ -10,7 +10,7 @@ const MAX_THREADS = 128
  *
  * Where nothing is said, Istio's ztunnel takes a quarter of the cores, at least 2. We take no more than half of them:
  * the main thread needs some of the rest, and so do the workloads. On two cores, with the workloads beside it, a second
- * thread costs more than it brings.
+ * thread costs more than it brings (docs/performance.md).
  *
  * @param concurrency undefined: not set.
  * @param cores that the process may use, cgroups' quota included.
