@@ -208,7 +208,7 @@ class Http1Connection {
 
   #onUpgrade(request: IncomingMessage, stream: Duplex, first: Buffer): void {
     // A body before the upgrade would be read by nobody; answers that are still due would be mixed with it.
-    if (stream !== this.#tunnel || this.#current !== undefined) {
+    if (hasBody(request) || stream !== this.#tunnel || this.#current !== undefined) {
       this.#refuse({ status: 400, reason: 'an upgrade must stand alone' })
       return
     }
@@ -248,5 +248,9 @@ class Http1Connection {
 }
 
 const LINE_FEED = 0x0a
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
 
 function ignore(): void {}

@@ -78,7 +78,7 @@ for (const [name, status, bytes] of CASES) {
     const answer = await talk(open(), `${bytes}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`)
     t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `))
     t.match(answer, /connection: close\r\n/)
-    t.equal(answer.match(/HTTP\/1\.1/g)?.length, 1, 'one answer')
+    t.equal(answer.match(/HTTP\/1\.1 \d{3} /g)?.length, 1, 'one answer')
     t.same(exchanges, [], 'no request')
     t.equal(upstream.connections(), 0, 'nothing reached the upstream')
     t.match(refusals, [new RegExp(`^${status} `)])

@@ -88,3 +88,14 @@ t.test('over an upstream of HTTP/2 there is none', async (t) => {
   const upstream = await http2Upstream(t, (stream) => stream.respond({ ':status': 200 }, { endStream: true }))
   t.match(await talk(engine(t, upstream.target).open(), UPGRADE), /^HTTP\/1.1 502 /)
 })
+
+t.test(
+  'an upgrade behind a request that has no answer yet: 400, and neither is answered otherwise',
+  async (t) => {
+    const upstream = await rawUpstream(t, (socket) => socket.resume())
+    const { open, refusals } = engine(t, upstream.target)
+    const answer = await talk(open(), `GET / HTTP/1.1\r\nHost: a\r\n\r\n${UPGRADE}`)
+    t.match(answer, /^HTTP\/1.1 400 .*an upgrade must stand alone\n$/s)
+    t.match(refusals, [/^400 /])
+  },
+)
