@@ -15,20 +15,20 @@ import {
 t.test('the signal cuts a live tunnel, both ends at once', async (t) => {
   const mesh = await createMesh()
   const codes: (number | undefined)[] = []
-  const served = await serveHbone(t, await mesh.issue('server'), ({ stream, accept }) => {
-    accept().resume()
-    stream.once('close', () => codes.push(stream.rstCode))
+  const served = await serveHbone(t, await mesh.issue('server'), (request) => {
+    request.accept().resume()
+    request.tunnel.whenClosed(() => codes.push(request.tunnel.resetCode))
   })
-  const { stream } = await createPool(t).open(targetOf(served.port, await mesh.issue('client')), REQUEST)
+  const { tunnel } = await createPool(t).open(targetOf(served.port, await mesh.issue('client')), REQUEST)
   const { ours, theirs } = await tcpPair(t)
   const abort = new AbortController()
-  const done = pump(ours, stream, { sent: 0, received: 0 }, abort.signal)
+  const done = pump(ours, tunnel, { sent: 0, received: 0 }, abort.signal)
   const end = received(theirs)
   const reason = new Error('connection closed due to policy change')
   abort.abort(reason)
   t.same(await done, { error: reason })
   t.ok(ours.destroyed)
-  t.ok(stream.destroyed)
+  t.ok(tunnel.closed)
   await end
   await eventually('the peer saw it', () => codes.length === 1)
   t.same(codes, [8])
@@ -46,9 +46,9 @@ t.test('the signal cancels a request without an answer', async (t) => {
   const mesh = await createMesh()
   let asked = false
   const codes: (number | undefined)[] = []
-  const served = await serveHbone(t, await mesh.issue('server'), ({ stream }) => {
+  const served = await serveHbone(t, await mesh.issue('server'), ({ tunnel }) => {
     asked = true
-    stream.once('close', () => codes.push(stream.rstCode))
+    tunnel.whenClosed(() => codes.push(tunnel.resetCode))
   })
   const abort = new AbortController()
   const pool = createPool(t)
@@ -65,17 +65,17 @@ t.test('the signal cancels a request without an answer', async (t) => {
 t.test('the signal cuts a tunnel that the peer has reset and whose reader is stuck', async (t) => {
   const mesh = await createMesh()
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
-    request.accept().write(Buffer.alloc(4_000_000), () => request.stream.close(0))
+    request.accept().write(Buffer.alloc(4_000_000), () => request.tunnel.reset(0))
   })
-  const { stream } = await createPool(t).open(targetOf(served.port, await mesh.issue('client')), REQUEST)
+  const { tunnel } = await createPool(t).open(targetOf(served.port, await mesh.issue('client')), REQUEST)
   const { ours, theirs } = await tcpPair(t)
   theirs.pause()
   // Stuck from the first byte on, whatever the kernel would buffer.
   ours.cork()
   const abort = new AbortController()
-  const done = pump(ours, stream, { sent: 0, received: 0 }, abort.signal)
-  await eventually('reset, with data left', () => stream.closed && stream.readableLength > 0)
+  const done = pump(ours, tunnel, { sent: 0, received: 0 }, abort.signal)
+  await eventually('reset, with data left', () => tunnel.closed)
   abort.abort(new Error('enough'))
   t.match(await done, { error: { message: 'enough' } })
-  t.ok(ours.destroyed && stream.destroyed)
+  t.ok(ours.destroyed && tunnel.closed)
 })

@@ -1,7 +1,6 @@
-import { constants } from 'node:http2'
-import type { Duplex } from 'node:stream'
 import { errorCode } from './errors.ts'
-import { isHttp2Stream } from './http2-stream.ts'
+import { Http2Error } from './h2/errors.ts'
+import { CALM_RESETS } from './h2/stream.ts'
 
 /**
  * Whether an error only says that the other end is gone. Then the connection
@@ -9,12 +8,11 @@ import { isHttp2Stream } from './http2-stream.ts'
  * log no error. Everything else (`ETIMEDOUT`, RST_STREAM(INTERNAL_ERROR), …)
  * also ends it, but is reported.
  */
-export function isBenign(stream: Duplex, error: Error): boolean {
-  const code = errorCode(error)
-  if (code === undefined) return false
-  // The code of a reset is on the stream: the error has it only as text.
-  if (code === 'ERR_HTTP2_STREAM_ERROR') return isHttp2Stream(stream) && BENIGN_RESETS.has(stream.rstCode)
-  return BENIGN_CODES.has(code)
+export function isBenign(error: Error): boolean {
+  if (error instanceof Http2Error) {
+    return error.code === 'closed' || (error.code === 'reset' && CALM_RESETS.has(error.h2Code))
+  }
+  return BENIGN_CODES.has(errorCode(error) ?? '')
 }
 
 const BENIGN_CODES: ReadonlySet<string> = new Set([
@@ -29,13 +27,4 @@ const BENIGN_CODES: ReadonlySet<string> = new Set([
   'ERR_STREAM_DESTROYED',
   'ERR_STREAM_WRITE_AFTER_END',
   'ERR_STREAM_PREMATURE_CLOSE',
-  'ERR_HTTP2_INVALID_STREAM',
-  // The session was closed, without an error of its own.
-  'ERR_HTTP2_STREAM_CANCEL',
-])
-
-const BENIGN_RESETS: ReadonlySet<number | undefined> = new Set([
-  constants.NGHTTP2_NO_ERROR,
-  constants.NGHTTP2_CANCEL,
-  constants.NGHTTP2_STREAM_CLOSED,
 ])

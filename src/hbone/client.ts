@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto'
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -10,12 +9,14 @@ import type { Cancellation } from './cancellation.ts'
 import { HboneConnection } from './connection.ts'
 import { withDeadline } from './deadline.ts'
 import { errorText, HboneError } from './errors.ts'
+import { Http2Session } from './h2/session.ts'
 import {
   CONNECT_TIMEOUT_MS,
   CONNECTION_WINDOW_SIZE,
-  clientSessionOptions,
+  clientSettings,
   HANDSHAKE_TIMEOUT_MS,
   type HboneSettings,
+  SESSION_LIMITS,
 } from './settings.ts'
 
 export interface DialOptions {
@@ -76,7 +77,7 @@ function handshake(options: DialOptions, settings: HboneSettings): Promise<Hbone
   const ms = settings.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
   const error = (): HboneError =>
     new HboneError('handshake-timeout', `io error: connected, but TLS and HTTP/2 were not up in ${ms} ms`)
-  let session: ClientHttp2Session | undefined
+  let session: Http2Session | undefined
   return withDeadline<HboneConnection>({ ms, error, signal }, (resolve, reject) => {
     const tls = startTls(options)
     tls.on('error', (cause) => reject(tlsError(cause)))
@@ -85,11 +86,13 @@ function handshake(options: DialOptions, settings: HboneSettings): Promise<Hbone
       if (tls.alpnProtocol !== 'h2') {
         return reject(new HboneError('http2', 'http2 handshake failed: peer did not agree to ALPN h2'))
       }
-      session = startHttp2(tls, settings)
-      session.on('error', (cause) => reject(http2Error(cause)))
-      session.once('remoteSettings', () => {
-        if (session !== undefined) resolve(new HboneConnection({ session, socket, settings, ...peerOf(tls) }))
-      })
+      const started = startHttp2(tls, socket, settings)
+      session = started
+      started.onClose = (cause) => {
+        if (cause !== undefined) reject(http2Error(cause))
+      }
+      started.onSettings = () =>
+        resolve(new HboneConnection({ session: started, socket, settings, ...peerOf(tls) }))
     })
     // The listeners stay: nothing may throw for want of one, and settling twice does nothing.
     return () => {}
@@ -111,19 +114,20 @@ function startTls({ socket, svid, expectedIdentities }: DialOptions): TLSSocket 
   })
   // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
   tls.allowHalfOpen = false
-  // After an alert Node destroys the session, but waits for ever to send its last bytes.
+  // After an alert nothing can be sent any more, and TLS would wait for its last bytes to leave.
   tls.on('error', () => socket.destroy())
   return tls
 }
 
-function startHttp2(tls: TLSSocket, settings: HboneSettings): ClientHttp2Session {
-  // The URL only fills pseudo headers that a CONNECT does not have.
-  const session = connectHttp2('https://hbone.invalid', {
-    ...clientSessionOptions(settings),
-    createConnection: () => tls,
+function startHttp2(tls: TLSSocket, socket: Duplex, settings: HboneSettings): Http2Session {
+  return new Http2Session({
+    socket: tls,
+    isKernelSocket: socket instanceof Socket,
+    role: 'client',
+    settings: clientSettings(settings),
+    connectionWindowSize: settings.connectionWindowSize ?? CONNECTION_WINDOW_SIZE,
+    limits: SESSION_LIMITS,
   })
-  session.setLocalWindowSize(settings.connectionWindowSize ?? CONNECTION_WINDOW_SIZE)
-  return session
 }
 
 function peerOf(tls: TLSSocket): { peerIdentity: string } {

@@ -1,15 +1,14 @@
 import { STATUS_CODES } from 'node:http'
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  constants,
-  type IncomingHttpHeaders,
-} from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Cancellation } from './cancellation.ts'
 import { withDeadline } from './deadline.ts'
 import { type ConnectionEnds, connectionEnds } from './endpoint.ts'
-import { errorCode, errorText, HboneError } from './errors.ts'
+import { errorText, HboneError } from './errors.ts'
+import { ERROR } from './h2/constants.ts'
+import { Http2Error } from './h2/errors.ts'
+import type { Http2Session } from './h2/session.ts'
+import type { TunnelStream } from './h2/stream.ts'
+import { TunnelDuplex } from './h2/tunnel-duplex.ts'
 import { startKeepalive } from './keepalive.ts'
 import { closeSession, endSession } from './session-close.ts'
 import { type HboneSettings, RESPONSE_TIMEOUT_MS } from './settings.ts'
@@ -22,19 +21,39 @@ export interface ConnectRequest {
 }
 
 /** A tunnel: a CONNECT that was answered with 200. */
-export interface HboneStream {
-  /** The tunnel's bytes. Nothing of them is read yet. */
-  readonly stream: ClientHttp2Stream
+export class HboneStream {
+  /** What `pump` joins with a socket. Nothing of its bytes is read yet. */
+  readonly tunnel: TunnelStream
   /** Of the answer. */
   readonly headers: { readonly baggage?: string }
+  readonly #connection: HboneConnection
+  #stream: TunnelDuplex | undefined
+
+  constructor(connection: HboneConnection, tunnel: TunnelStream, headers: { readonly baggage?: string }) {
+    this.#connection = connection
+    this.tunnel = tunnel
+    this.headers = headers
+  }
+
+  /** The tunnel as a Node stream, made when it is asked for. From then on, it is what reads the tunnel. */
+  get stream(): TunnelDuplex {
+    this.#stream ??= new TunnelDuplex(this.tunnel)
+    return this.#stream
+  }
+
   /** Full SPIFFE URI that the peer proved. */
-  readonly peerIdentity: string
+  get peerIdentity(): string {
+    return this.#connection.peerIdentity
+  }
+
   /** The TCP connection below; undefined when that is gone already, and within another tunnel. */
-  readonly connection: ConnectionEnds | undefined
+  get connection(): ConnectionEnds | undefined {
+    return this.#connection.ends
+  }
 }
 
 export interface HboneConnectionOptions {
-  readonly session: ClientHttp2Session
+  readonly session: Http2Session
   /** What it runs on: a TCP socket, or a stream of another tunnel. */
   readonly socket: Duplex
   readonly settings: HboneSettings
@@ -47,12 +66,11 @@ export class HboneConnection {
   readonly ends: ConnectionEnds | undefined
   /** Called each time that the last stream has ended. */
   onIdle: () => void = ignore
-  readonly #session: ClientHttp2Session
+  readonly #session: Http2Session
   readonly #socket: Duplex
   readonly #settings: HboneSettings
   readonly #closed: Promise<void>
   #streams = 0
-  #peerLimit: number
   #draining = false
   /** Last stream that the peer has taken or will take. */
   #lastStreamId = Number.POSITIVE_INFINITY
@@ -63,28 +81,30 @@ export class HboneConnection {
     this.#session = session
     this.#socket = socket
     this.#settings = settings
-    this.#peerLimit = peerLimit(session)
-    this.#closed = new Promise((resolve) => session.once('close', resolve))
-    session.on('remoteSettings', () => {
-      this.#peerLimit = peerLimit(session)
-    })
-    session.on('goaway', (_code, lastStreamId) => {
-      this.#lastStreamId = lastStreamId
-      this.drain()
-    })
-    // Streams get it too, each as its own error.
-    session.on('error', () => this.close())
-    startKeepalive(session, settings, () => {
+    const stopKeepalive = startKeepalive(session, settings, () => {
       session.destroy(
         new HboneError('keepalive-timeout', 'HBONE ping timeout/error: peer does not answer PING'),
       )
       socket.destroy()
     })
+    this.#closed = new Promise((resolve) => {
+      session.onClose = () => {
+        stopKeepalive()
+        // Streams got the error, each as its own.
+        this.close()
+        resolve()
+      }
+    })
+    session.onStreamClose = () => this.#onStreamClose()
+    session.onGoaway = (lastStreamId) => {
+      this.#lastStreamId = lastStreamId
+      this.#draining = true
+    }
   }
 
   /** Whether new streams may be opened: not after GOAWAY of either side. */
   get usable(): boolean {
-    return !this.#draining && !this.#session.closed && !this.#session.destroyed
+    return !this.#draining && !this.#session.closed && !this.#session.exhausted
   }
 
   /** Open streams, requests without an answer included. */
@@ -94,7 +114,7 @@ export class HboneConnection {
 
   /** How many streams the peer allows at the same time. */
   get peerLimit(): number {
-    return this.#peerLimit
+    return this.#session.remoteSettings.maxConcurrentStreams
   }
 
   /** Resolves when the connection is gone. */
@@ -109,29 +129,22 @@ export class HboneConnection {
    * peer can have seen it.
    */
   request(request: ConnectRequest, signal?: Cancellation): Promise<HboneStream> {
-    let stream: ClientHttp2Stream
+    let tunnel: TunnelStream
     try {
-      stream = this.#session.request(
-        { ...request.headers, ':method': 'CONNECT', ':authority': request.authority },
-        { endStream: false },
-      )
-    } catch (error) {
-      // A header that HTTP/2 cannot carry.
-      return Promise.reject(new HboneError('http2', `h2 failed: ${errorText(error)}`, { cause: error }))
+      tunnel = this.#session.request(request.authority, request.headers)
+    } catch (cause) {
+      const unsent = cause instanceof Http2Error && cause.code === 'unsent'
+      return Promise.reject(new HboneError('http2', `h2 failed: ${errorText(cause)}`, { cause, unsent }))
     }
     this.#streams++
-    // Comes once: `once` would only keep a wrapper for as long as the stream lives.
-    stream.on('close', () => this.#onStreamClose())
-    // From here to the pump nobody else listens, and a reset must not crash the process.
-    stream.on('error', ignore)
-    return this.#answer(stream, signal)
+    return this.#answer(tunnel, signal)
   }
 
   /** No new streams; GOAWAY, and the end when the last stream is done. */
   drain(): Promise<void> {
     this.#draining = true
     if (this.#streams === 0) endSession(this.#session, this.#socket)
-    else if (!this.#session.destroyed) this.#session.close()
+    else this.#session.close()
     return this.#closed
   }
 
@@ -148,61 +161,35 @@ export class HboneConnection {
     else this.onIdle()
   }
 
-  #answer(stream: ClientHttp2Stream, signal: Cancellation | undefined): Promise<HboneStream> {
+  #answer(tunnel: TunnelStream, signal: Cancellation | undefined): Promise<HboneStream> {
     const ms = this.#settings.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS
     const error = (): HboneError =>
       new HboneError('response-timeout', `h2 failed: no answer to CONNECT in ${ms} ms`)
     return withDeadline<HboneStream>({ ms, error, signal }, (resolve, reject) => {
-      let failure: unknown
-      const onError = (cause: Error): void => {
-        failure = cause
+      tunnel.onAnswer = (message) => {
+        if (message === undefined) return reject(this.#failure(tunnel))
+        const status = Number(message.status)
+        if (status !== 200) return reject(statusError(status))
+        const baggage = message.fields.get('baggage')
+        resolve(new HboneStream(this, tunnel, baggage === undefined ? {} : { baggage }))
       }
-      const onClose = (): void => reject(this.#failure(stream, failure))
-      const onResponse = (headers: IncomingHttpHeaders): void => {
-        const status = Number(headers[':status'])
-        if (status !== constants.HTTP_STATUS_OK) {
-          reject(statusError(status))
-          return
-        }
-        const { baggage } = headers
-        resolve({
-          stream,
-          headers: typeof baggage === 'string' ? { baggage } : {},
-          peerIdentity: this.peerIdentity,
-          connection: this.ends,
-        })
+      return () => {
+        tunnel.onAnswer = undefined
       }
-      stream.once('response', onResponse).on('error', onError).once('close', onClose)
-      return () => stream.off('response', onResponse).off('error', onError).off('close', onClose)
     }).catch((reason: unknown) => {
-      stream.close(constants.NGHTTP2_CANCEL)
+      tunnel.reset(ERROR.CANCEL)
       throw reason
     })
   }
 
   /** Why a stream ended without an answer. */
-  #failure(stream: ClientHttp2Stream, cause: unknown): HboneError {
+  #failure(tunnel: TunnelStream): HboneError {
+    const { id, error: cause, resetCode } = tunnel
     if (cause instanceof HboneError) return cause
-    const id = stream.id
-    const unsent =
-      id === undefined ||
-      id > this.#lastStreamId ||
-      stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ||
-      UNSENT.has(errorCode(cause) ?? '')
+    const unsent = id > this.#lastStreamId || resetCode === ERROR.REFUSED_STREAM
     const why = cause === undefined ? 'the peer ended it without an answer to CONNECT' : errorText(cause)
     return new HboneError('http2', `h2 failed: ${why}`, { cause, unsent })
   }
-}
-
-/** node:http2 fails a request with these before it gives it a stream id. */
-const UNSENT: ReadonlySet<string> = new Set([
-  'ERR_HTTP2_GOAWAY_SESSION',
-  'ERR_HTTP2_INVALID_SESSION',
-  'ERR_HTTP2_OUT_OF_STREAMS',
-])
-
-function peerLimit(session: ClientHttp2Session): number {
-  return session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
 }
 
 function statusError(status: number): HboneError {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { pump } from './pump.ts'
+import { STREAM_WINDOW_SIZE } from './settings.ts'
 import {
   createMesh,
   createPool,
@@ -21,16 +22,16 @@ for (const how of ['reset', 'fin'] as const) {
       request.accept().write(ANSWER),
     )
     const pool = createPool(t)
-    const { stream } = await pool.open(targetOf(served.port, client), REQUEST)
-    await eventually('answer arrived', () => stream.readableLength === ANSWER.length)
+    const { tunnel } = await pool.open(targetOf(served.port, client), REQUEST)
+    await eventually('answer arrived', () => tunnel.receiveWindow === STREAM_WINDOW_SIZE - ANSWER.length)
     const { ours, theirs } = await tcpPair(t)
-    const done = pump(ours, stream, { sent: 0, received: 0 })
+    const done = pump(ours, tunnel, { sent: 0, received: 0 })
     if (how === 'reset') served.sockets[0]?.resetAndDestroy()
     else served.sockets[0]?.destroy()
     t.equal((await received(theirs)).length, ANSWER.length, 'what had arrived is delivered, then FIN')
     theirs.end()
     t.same(await done, { error: undefined })
-    t.ok(stream.destroyed)
+    t.ok(tunnel.closed)
     await eventually('the socket is closed', () => ours.destroyed)
     await eventually('pool forgot it', () => pool.dump().length === 0)
     await pool.open(targetOf(served.port, client), REQUEST)

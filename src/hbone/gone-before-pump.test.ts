@@ -41,9 +41,9 @@ t.test('one side is destroyed already', async (t) => {
 t.test('the client gives up while we dial its application', async (t) => {
   const mesh = await createMesh()
   const served = await serveHbone(t, await mesh.issue('server'), async (request) => {
-    await eventually('it gave up', () => request.stream.destroyed)
+    await eventually('it gave up', () => request.tunnel.closed)
     const { ours, theirs } = await tcpPair(t)
-    const done = pump(request.accept(), ours, { sent: 0, received: 0 })
+    const done = pump(request.acceptTunnel(), ours, { sent: 0, received: 0 })
     await received(theirs)
     theirs.end()
     outcome = await done

@@ -53,8 +53,8 @@ t.test('a server that says nothing', async (t) => {
 t.test('a server that never answers a CONNECT', async (t) => {
   const mesh = await createMesh()
   const closed: number[] = []
-  const served = await serveHbone(t, await mesh.issue('server'), ({ stream }) => {
-    stream.once('close', () => closed.push(stream.rstCode ?? -1))
+  const served = await serveHbone(t, await mesh.issue('server'), ({ tunnel }) => {
+    tunnel.whenClosed(() => closed.push(tunnel.resetCode ?? -1))
   })
   const pool = createPool(t, { settings: { responseTimeoutMs: 50 } })
   await t.rejects(pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST), {

@@ -1,10 +1,10 @@
-import type { Http2Session } from 'node:http2'
+import type { Http2Session } from './h2/session.ts'
 import { type HboneSettings, PING_INTERVAL_MS, PING_TIMEOUT_MS } from './settings.ts'
 
 /**
  * Sends PING some time after the session came up and again after each PONG,
  * whatever else is sent; `onDead` is called once when a PONG stays away too
- * long. Ends with the session; returns a function that ends it before.
+ * long. Returns a function that ends it, to be called with the end of the session.
  *
  * TCP alone finds a dead peer after some 15 minutes, and then only if there is
  * something to send.
@@ -26,15 +26,11 @@ export function startKeepalive(
   const ping = (): void => {
     if (session.destroyed) return
     arm(timeoutMs, onDead)
-    if (!session.closed) session.ping(onPong)
-    // Node sends no PING on a session that has seen GOAWAY, and a last stream
-    // may go on for hours. An empty SETTINGS is answered just as well.
-    else session.settings({}, onPong)
+    session.ping(onPong)
   }
-  const onPong = (error: Error | null): void => {
-    if (error === null && !session.destroyed) arm(intervalMs, ping)
+  const onPong = (): void => {
+    if (!session.destroyed) arm(intervalMs, ping)
   }
   arm(intervalMs, ping)
-  session.once('close', stop)
   return stop
 }

@@ -1,7 +1,8 @@
-import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { isHttp2Stream, isServerStream } from './http2-stream.ts'
+import { ERROR } from './h2/constants.ts'
+import type { TunnelStream } from './h2/stream.ts'
+import { TunnelDuplex } from './h2/tunnel-duplex.ts'
 
 /**
  * How long a TCP peer that got our FIN, but has not sent its own, is still
@@ -18,30 +19,20 @@ export const LINGER_MS = 2000
 export function release(stream: Duplex): void {
   if (stream.destroyed) return
   const complete = stream.readableEnded && stream.writableFinished
-  if (isHttp2Stream(stream)) {
-    // A complete one destroys itself once its END_STREAM is out.
-    if (!complete) reset(stream)
+  if (stream instanceof TunnelDuplex) {
+    releaseTunnel(stream.tunnel)
+    stream.destroy()
   } else if (complete || !(stream instanceof Socket) || stream.readableEnded) stream.destroy()
   else linger(stream)
 }
 
-/** Cuts a stream off at once: RST_STREAM, or a closed socket. */
-export function abandon(stream: Duplex): void {
-  if (stream.destroyed) return
-  // RST_STREAM waits for room in the connection; we do not.
-  if (isHttp2Stream(stream)) stream.close(constants.NGHTTP2_CANCEL)
-  stream.destroy()
-}
-
 /**
- * RST_STREAM(NO_ERROR) is for a server that has answered completely and needs
- * no more of the request (RFC 9113 section 8.1); all else is CANCEL.
+ * The same for a tunnel. RST_STREAM(NO_ERROR) is for a server that has answered
+ * completely and needs no more of the request (RFC 9113 section 8.1); all else is CANCEL.
  */
-function reset(stream: Parameters<typeof isServerStream>[0]): void {
-  const answered = isServerStream(stream) && stream.writableFinished
-  stream.close(answered ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL)
-  // After NO_ERROR Node waits for somebody to read what has arrived.
-  stream.resume()
+export function releaseTunnel(tunnel: TunnelStream): void {
+  const answered = tunnel.session.role === 'server' && tunnel.endSent
+  tunnel.reset(answered ? ERROR.NO_ERROR : ERROR.CANCEL)
 }
 
 function linger(socket: Socket): void {

@@ -1,9 +1,11 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import type { Duplex } from 'node:stream'
 import type { SpiffeId } from '../identity/spiffe-id.ts'
 import { type Authority, parseAuthority } from './authority.ts'
 import type { ConnectionEnds, Endpoint } from './endpoint.ts'
 import { HboneError } from './errors.ts'
+import { ERROR } from './h2/constants.ts'
+import type { Message } from './h2/field-rules.ts'
+import type { TunnelStream } from './h2/stream.ts'
+import { TunnelDuplex } from './h2/tunnel-duplex.ts'
 import { CLIENT_IDENTITY_HEADER, FORWARDED_NETWORK_HEADER } from './headers.ts'
 
 /** The headers of a CONNECT that mean something in HBONE, as they came. All are hints: a peer can write anything. */
@@ -27,79 +29,90 @@ export interface HboneRequest {
   readonly peer: Endpoint & { readonly identity: SpiffeId | undefined }
   /** Where it connected to. */
   readonly local: Endpoint
-  readonly stream: ServerHttp2Stream
+  readonly tunnel: TunnelStream
   /**
-   * Answers 200; the tunnel's bytes are on the returned stream. If the peer
-   * has given up meanwhile the stream is closed, which `pump` copes with.
+   * Answers 200; the tunnel is returned, for `pump`. If the peer has given up
+   * meanwhile it is closed, which `pump` copes with.
    */
-  accept(headers?: Readonly<Record<string, string>>): Duplex
+  acceptTunnel(headers?: Readonly<Record<string, string>>): TunnelStream
+  /** The same as a Node stream. */
+  accept(headers?: Readonly<Record<string, string>>): TunnelDuplex
   /** Answers with a status and no body. Does nothing when the peer has given up. */
   refuse(status: number, headers?: Readonly<Record<string, string>>): void
 }
 
 /** Makes a request of a stream, or answers it with 400 and throws `HboneError` `bad-method` or `bad-authority`. */
 export function receiveRequest(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  tunnel: TunnelStream,
+  message: Message,
   ends: ConnectionEnds,
   identity: SpiffeId | undefined,
 ): HboneRequest {
-  // From here to the pump nobody else listens, and a reset must not crash the process.
-  stream.on('error', ignore)
-  // TCP has no place for them (RFC 9113 section 8.5).
-  stream.once('trailers', () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR))
-  const method = text(headers[':method']) ?? ''
-  const authority = parseAuthority(text(headers[':authority']))
+  const { method = '' } = message
+  const authority = parseAuthority(message.authority)
   if (method !== 'CONNECT' || authority === undefined) {
-    answer(stream, constants.HTTP_STATUS_BAD_REQUEST, {}, true)
-    throw invalid(method, headers)
+    refuse(tunnel, BAD_REQUEST)
+    throw invalid(method, message.authority)
   }
-  return {
-    method,
-    authority,
-    headers: {
-      baggage: text(headers['baggage']),
-      forwarded: text(headers['forwarded']),
-      traceparent: text(headers['traceparent']),
-      xForwardedNetwork: text(headers[FORWARDED_NETWORK_HEADER]),
-      clientIdentity: text(headers[CLIENT_IDENTITY_HEADER]),
-    },
-    peer: { ...ends.peer, identity },
-    local: ends.local,
-    stream,
-    accept(responseHeaders = {}) {
-      answer(stream, constants.HTTP_STATUS_OK, responseHeaders, false)
-      return stream
-    },
-    refuse: (status, responseHeaders = {}) => answer(stream, status, responseHeaders, true),
+  return new ReceivedRequest(tunnel, message, authority, ends, identity)
+}
+
+/** A class, so that what every request can do is not made anew for each. */
+class ReceivedRequest implements HboneRequest {
+  readonly method: string
+  readonly authority: Authority
+  readonly headers: HboneHeaders
+  readonly peer: HboneRequest['peer']
+  readonly local: Endpoint
+  readonly tunnel: TunnelStream
+
+  constructor(
+    tunnel: TunnelStream,
+    { fields }: Message,
+    authority: Authority,
+    ends: ConnectionEnds,
+    identity: SpiffeId | undefined,
+  ) {
+    this.tunnel = tunnel
+    this.method = 'CONNECT'
+    this.authority = authority
+    this.headers = {
+      baggage: fields.get('baggage'),
+      forwarded: fields.get('forwarded'),
+      traceparent: fields.get('traceparent'),
+      xForwardedNetwork: fields.get(FORWARDED_NETWORK_HEADER),
+      clientIdentity: fields.get(CLIENT_IDENTITY_HEADER),
+    }
+    this.peer = { ...ends.peer, identity }
+    this.local = ends.local
+  }
+
+  acceptTunnel(headers: Readonly<Record<string, string>> = {}): TunnelStream {
+    const { tunnel } = this
+    if (!tunnel.closed && !tunnel.answered) tunnel.session.answer(tunnel, OK, headers, false)
+    return tunnel
+  }
+
+  accept(headers?: Readonly<Record<string, string>>): TunnelDuplex {
+    return new TunnelDuplex(this.acceptTunnel(headers))
+  }
+
+  refuse(status: number, headers: Readonly<Record<string, string>> = {}): void {
+    refuse(this.tunnel, status, headers)
   }
 }
 
-/**
- * With `endStream` the peer sees HEADERS with END_STREAM, then
- * RST_STREAM(NO_ERROR): Node sends that by itself when a server has answered
- * and nobody has begun to read the request.
- */
-function answer(
-  stream: ServerHttp2Stream,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-  endStream: boolean,
-): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return
-  stream.respond({ ':status': status, ...headers }, { endStream })
+/** The peer sees HEADERS with END_STREAM, then RST_STREAM(NO_ERROR), unless it has ended its half. */
+function refuse(tunnel: TunnelStream, status: number, headers: Readonly<Record<string, string>> = {}): void {
+  if (tunnel.closed || tunnel.answered) return
+  tunnel.answerAndEnd(status, headers)
+  tunnel.reset(ERROR.NO_ERROR)
 }
 
-function invalid(method: string, headers: IncomingHttpHeaders): HboneError {
+function invalid(method: string, authority: string | undefined): HboneError {
   if (method !== 'CONNECT')
     return new HboneError('bad-method', `expected method CONNECT, got ${clip(method)}`)
-  const authority = clip(text(headers[':authority']) ?? '')
-  return new HboneError('bad-authority', `no valid authority pseudo header: ${authority}`)
-}
-
-/** Node joins repeated headers; an array is left only of those that we do not use. */
-function text(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' ? value : undefined
+  return new HboneError('bad-authority', `no valid authority pseudo header: ${clip(authority ?? '')}`)
 }
 
 /** What a peer wrote, fit for a log line. */
@@ -110,4 +123,5 @@ function clip(value: string): string {
 /** Characters. A header may be 64 KiB. */
 const MAX_QUOTED = 100
 
-function ignore(): void {}
+const OK = 200
+const BAD_REQUEST = 400

@@ -1,4 +1,3 @@
-import { performServerHandshake } from 'node:http2'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { peerIdentity, verifyPeerTrustDomain } from '../identity/peer.ts'
@@ -7,7 +6,7 @@ import { type ConnectionEnds, connectionEnds } from './endpoint.ts'
 import { errorText, HboneError } from './errors.ts'
 import type { HboneRequest } from './request.ts'
 import { ServerConnection, type ServerConnectionDump } from './server-connection.ts'
-import { HANDSHAKE_TIMEOUT_MS, type HboneSettings, serverSessionOptions } from './settings.ts'
+import { HANDSHAKE_TIMEOUT_MS, type HboneSettings, SESSION_LIMITS } from './settings.ts'
 
 export interface HboneServerOptions {
   /** What we present; its roots and its trust domain decide who may connect. */
@@ -48,8 +47,7 @@ export class HboneServer {
     this.#options = options
     this.#settings = options.settings ?? {}
     this.#svid = options.svid
-    // tls.Server rather than http2.createSecureServer, so that the peer is
-    // checked before HTTP/2 begins, and so that a client without ALPN gets in.
+    // The peer is checked before HTTP/2 begins, and a client without ALPN gets in.
     // Never a TLSSocket made by hand: Node then enforces no client certificate.
     this.#tls = createServer({
       ...options.svid.serverOptions(),
@@ -147,26 +145,27 @@ export class HboneServer {
     clearTimeout(handshake.timer)
     // TCP below may be half-open; HTTP/2 never is, and would not notice the peer's FIN.
     socket.allowHalfOpen = false
-    // After an alert Node destroys the session, but waits for ever to send its last bytes.
+    // After an alert nothing can be sent any more, and TLS would wait for its last bytes to leave.
     socket.on('error', () => handshake.socket.destroy())
-    const session = performServerHandshake(
-      socket,
-      serverSessionOptions(this.#settings, this.#options.maxSessionMemory),
-    )
+    const { maxSessionMemory } = this.#options
     const connection = new ServerConnection({
-      session,
+      tls: socket,
+      limits:
+        maxSessionMemory === undefined
+          ? SESSION_LIMITS
+          : { ...SESSION_LIMITS, maxHeldBytes: maxSessionMemory * 1_000_000 },
       socket: handshake.socket,
       ends: handshake.ends,
       identity: peerIdentity(certificate),
       settings: this.#settings,
       onRequest: this.#options.onRequest,
       onError: this.#options.onConnectionError,
+      onClose: (closed) => {
+        this.#connections.delete(closed)
+        this.#checkEmpty()
+      },
     })
     this.#connections.add(connection)
-    session.once('close', () => {
-      this.#connections.delete(connection)
-      this.#checkEmpty()
-    })
     if (this.#draining) void connection.drain()
   }
 

@@ -1,5 +1,5 @@
-import type { Http2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { Http2Session } from './h2/session.ts'
 
 /** For GOAWAY and close_notify to leave, milliseconds. */
 const CLOSE_GRACE_MS = 1000
@@ -8,12 +8,12 @@ const END_GRACE_MS = 10_000
 
 /**
  * Ends a session now: GOAWAY(NO_ERROR), all of its streams cut. Also to be
- * called when a session has failed: Node waits until the last byte is written,
+ * called when a session has failed: TLS waits until the last byte is written,
  * which never happens when the peer is dead. So the socket below is destroyed
  * after a moment.
  */
 export function closeSession(session: Http2Session, socket: Duplex): void {
-  if (!session.destroyed) session.destroy()
+  session.destroy()
   destroyWithin(socket, CLOSE_GRACE_MS)
 }
 
@@ -23,7 +23,7 @@ export function closeSession(session: Http2Session, socket: Duplex): void {
  * last byte, not the socket: to destroy the session then would lose it.
  */
 export function endSession(session: Http2Session, socket: Duplex): void {
-  if (!session.destroyed) session.close()
+  session.close()
   destroyWithin(socket, END_GRACE_MS)
 }
 

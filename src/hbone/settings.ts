@@ -1,4 +1,5 @@
-import type { ServerSessionOptions, SessionOptions } from 'node:http2'
+import type { SessionLimits } from './h2/peer-budget.ts'
+import type { SessionSettings } from './h2/session-settings.ts'
 
 /** What an operator may change about the tunnels. All of it is optional; the defaults are Istio's. */
 export interface HboneSettings {
@@ -25,17 +26,14 @@ export interface HboneSettings {
 /**
  * ztunnel's HTTP2_STREAM_WINDOW_SIZE: bandwidth-delay product of 3 Gbit/s at 10 ms.
  *
- * It is also what a peer can make us hold for a tunnel whose reader is slow:
- * node:http2 opens the connection's window again for whatever arrives, so that
- * one slow stream does not stop the others, and only stream windows bound
- * memory. A buffered frame costs some 200 bytes however small it is (measured),
- * so a hostile peer that sends single bytes can fill 200 times the window.
- * Where peers are not trusted that far, make the window smaller.
+ * It is also what a peer can make us hold for a tunnel whose reader is slow: the
+ * connection's window is opened again for whatever arrives, so that one slow
+ * stream does not stop the others, and only stream windows bound memory.
  */
 export const STREAM_WINDOW_SIZE = 4 * 1024 * 1024
 /** ztunnel's HTTP2_CONNECTION_WINDOW_SIZE: four streams at full speed. */
 export const CONNECTION_WINDOW_SIZE = 16 * 1024 * 1024
-/** ztunnel's HTTP2_FRAME_SIZE. What we send is at most 16 KiB per frame, nghttp2's choice. */
+/** ztunnel's HTTP2_FRAME_SIZE. What we send is as large as the peer allows, and one read at the most. */
 export const MAX_FRAME_SIZE = 1024 * 1024
 /** Bytes. An answer to CONNECT has a status and some baggage. */
 export const CLIENT_MAX_HEADER_LIST_SIZE = 16_384
@@ -58,66 +56,54 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
 export const RESPONSE_TIMEOUT_MS = 30_000
 
 /**
- * Unit MB. Node refuses new streams (ENHANCE_YOUR_CALM) of a session that
- * holds more than this; its default, 10, is less than 200 streams that each
- * have one full write (`PAUSE_BYTES`) under way.
+ * Unit MB. New streams of a connection are refused (ENHANCE_YOUR_CALM) while
+ * more than this was received and is not taken: 32 tunnels with a full window
+ * whose readers are all stuck.
  */
 export const MAX_SESSION_MEMORY_MB = 128
-/** Headers of one message; Node's default, and ten times what HBONE needs. */
+/** Headers of one message; ten times what HBONE needs. */
 export const MAX_HEADER_LIST_PAIRS = 128
-/** Ours that wait for a PONG: one of the keepalive, one of the drain. */
-export const MAX_OUTSTANDING_PINGS = 4
 /**
- * Malformed frames that we bear over the life of a session. Node's default;
- * a sane peer sends none.
- */
-export const MAX_SESSION_INVALID_FRAMES = 1000
-/**
- * Streams refused over the life of a session before it is closed. Node counts
- * a stream until JavaScript is done with it, a peer only until its last frame:
- * one that works at the limit is refused now and then through no fault of its
- * own, and Node's default of 100 would close a busy connection within hours.
+ * Streams refused over the life of a connection before it is closed. A client
+ * that works at the limit is refused now and then, while its RST_STREAM and our
+ * own cross: a small number would close a busy connection within hours.
  */
 export const MAX_SESSION_REJECTED_STREAMS = 10_000
 /**
  * RST_STREAM frames that a client may send at once, and per second from then
  * on (rapid reset, CVE-2023-44487). Every application that drops a connection
- * costs one, so Node's 33 per second would cut honest tunnels under load; a
+ * costs one, so a small number would cut honest tunnels under load; a
  * thousand are no more work than a thousand connections.
  */
 export const STREAM_RESET_BURST = 4000
 export const STREAM_RESET_RATE = 1000
 
-/** Options of a session that we open. */
-export function clientSessionOptions(settings: HboneSettings): SessionOptions {
+/** What we say of ourselves on a connection that we open. */
+export function clientSettings(settings: HboneSettings): SessionSettings {
   return {
-    settings: {
-      enablePush: false,
-      initialWindowSize: settings.streamWindowSize ?? STREAM_WINDOW_SIZE,
-      maxFrameSize: settings.maxFrameSize ?? MAX_FRAME_SIZE,
-      maxHeaderListSize: CLIENT_MAX_HEADER_LIST_SIZE,
-    },
-    maxSessionMemory: MAX_SESSION_MEMORY_MB,
-    maxHeaderListPairs: MAX_HEADER_LIST_PAIRS,
-    maxOutstandingPings: MAX_OUTSTANDING_PINGS,
+    enablePush: false,
+    maxConcurrentStreams: Number.POSITIVE_INFINITY,
+    initialWindowSize: settings.streamWindowSize ?? STREAM_WINDOW_SIZE,
+    maxFrameSize: settings.maxFrameSize ?? MAX_FRAME_SIZE,
+    maxHeaderListSize: CLIENT_MAX_HEADER_LIST_SIZE,
   }
 }
 
-/** Options of a session that a client opens to us. */
-export function serverSessionOptions(settings: HboneSettings, maxSessionMemory = MAX_SESSION_MEMORY_MB) {
+/** What we say of ourselves on a connection that a client opens to us. */
+export function serverSettings(settings: HboneSettings): SessionSettings {
   return {
-    settings: {
-      initialWindowSize: settings.streamWindowSize ?? STREAM_WINDOW_SIZE,
-      maxFrameSize: settings.maxFrameSize ?? MAX_FRAME_SIZE,
-      maxHeaderListSize: SERVER_MAX_HEADER_LIST_SIZE,
-      maxConcurrentStreams: settings.maxConcurrentStreams ?? MAX_CONCURRENT_STREAMS,
-    },
-    maxSessionMemory,
-    maxHeaderListPairs: MAX_HEADER_LIST_PAIRS,
-    maxOutstandingPings: MAX_OUTSTANDING_PINGS,
-    maxSessionInvalidFrames: MAX_SESSION_INVALID_FRAMES,
-    maxSessionRejectedStreams: MAX_SESSION_REJECTED_STREAMS,
-    streamResetBurst: STREAM_RESET_BURST,
-    streamResetRate: STREAM_RESET_RATE,
-  } satisfies ServerSessionOptions
+    maxConcurrentStreams: settings.maxConcurrentStreams ?? MAX_CONCURRENT_STREAMS,
+    initialWindowSize: settings.streamWindowSize ?? STREAM_WINDOW_SIZE,
+    maxFrameSize: settings.maxFrameSize ?? MAX_FRAME_SIZE,
+    maxHeaderListSize: SERVER_MAX_HEADER_LIST_SIZE,
+  }
+}
+
+/** What any peer may make a connection hold or do. */
+export const SESSION_LIMITS: SessionLimits = {
+  maxHeaderListPairs: MAX_HEADER_LIST_PAIRS,
+  maxHeldBytes: MAX_SESSION_MEMORY_MB * 1_000_000,
+  maxRejectedStreams: MAX_SESSION_REJECTED_STREAMS,
+  resetBurst: STREAM_RESET_BURST,
+  resetRate: STREAM_RESET_RATE,
 }

@@ -1,5 +1,5 @@
-import { constants } from 'node:http2'
 import t from 'tap'
+import { ERROR } from './h2/constants.ts'
 import { pump } from './pump.ts'
 import {
   createMesh,
@@ -13,11 +13,11 @@ import {
 } from './test-support.ts'
 
 const CASES = [
-  { code: constants.NGHTTP2_NO_ERROR, reported: false },
-  { code: constants.NGHTTP2_CANCEL, reported: false },
-  { code: constants.NGHTTP2_STREAM_CLOSED, reported: false },
-  { code: constants.NGHTTP2_INTERNAL_ERROR, reported: true },
-  { code: constants.NGHTTP2_REFUSED_STREAM, reported: true },
+  { code: ERROR.NO_ERROR, reported: false },
+  { code: ERROR.CANCEL, reported: false },
+  { code: ERROR.STREAM_CLOSED, reported: false },
+  { code: ERROR.INTERNAL_ERROR, reported: true },
+  { code: ERROR.REFUSED_STREAM, reported: true },
 ]
 /** More than a paused pump takes, less than a stream window. */
 const ANSWER = Buffer.alloc(2 * 1024 * 1024, 'x')
@@ -27,15 +27,15 @@ for (const { code, reported } of CASES) {
     const mesh = await createMesh()
     const served = await serveHbone(t, await mesh.issue('server'), (request) => {
       const stream = request.accept()
-      stream.write(ANSWER, () => request.stream.close(code))
+      stream.write(ANSWER, () => request.tunnel.reset(code))
     })
     const pool = createPool(t)
-    const { stream } = await pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST)
+    const { tunnel } = await pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST)
     const { ours, theirs } = await tcpPair(t)
     // The reset comes while the answer waits here.
-    await eventually('reset arrived', () => stream.closed)
+    await eventually('reset arrived', () => tunnel.closed)
     const counts = { sent: 0, received: 0 }
-    const done = pump(ours, stream, counts)
+    const done = pump(ours, tunnel, counts)
     t.equal((await received(theirs)).length, ANSWER.length, 'what came before the reset arrives')
     theirs.end()
     const { error, side } = await done
@@ -48,12 +48,12 @@ for (const { code, reported } of CASES) {
 t.test('RST_STREAM while the application is sending', async (t) => {
   const mesh = await createMesh()
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
-    request.accept().once('data', () => request.stream.close(constants.NGHTTP2_NO_ERROR))
+    request.accept().once('data', () => request.tunnel.reset(ERROR.NO_ERROR))
   })
   const pool = createPool(t)
-  const { stream } = await pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST)
+  const { tunnel } = await pool.open(targetOf(served.port, await mesh.issue('client')), REQUEST)
   const { ours, theirs } = await tcpPair(t)
-  const done = pump(ours, stream, { sent: 0, received: 0 })
+  const done = pump(ours, tunnel, { sent: 0, received: 0 })
   const sending = setInterval(() => theirs.write(Buffer.alloc(65_536)), 1)
   t.teardown(() => clearInterval(sending))
   t.equal((await received(theirs)).length, 0, 'the application sees FIN')

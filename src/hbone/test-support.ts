@@ -111,7 +111,7 @@ export function forwardTo(port: number): (request: HboneRequest) => void {
   return (request) => {
     const upstream = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     upstream.once('error', () => request.refuse(503))
-    upstream.once('connect', () => void pump(request.accept(), upstream, { sent: 0, received: 0 }))
+    upstream.once('connect', () => void pump(request.acceptTunnel(), upstream, { sent: 0, received: 0 }))
   }
 }
 
@@ -165,7 +165,7 @@ export async function tunnel(
   const outbound = await listenTcp(t, (socket) => {
     socket.pause()
     pool.open(targetOf(served.port, client), { authority: `127.0.0.1:${app.port}`, headers: {} }).then(
-      ({ stream }) => void pump(socket, stream, { sent: 0, received: 0 }),
+      ({ tunnel }) => void pump(socket, tunnel, { sent: 0, received: 0 }),
       () => socket.destroy(),
     )
   })

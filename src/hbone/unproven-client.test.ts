@@ -82,7 +82,7 @@ t.test('a client that offers another protocol is refused, one that offers none i
   let requests = 0
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
     requests++
-    request.stream.session?.destroy()
+    request.tunnel.session.destroy()
   })
   await intrude(served, { secureContext: client.clientContext(), ALPNProtocols: ['http/1.1'] })
   await eventually('it was reported', () => served.errors.length === 1)

@@ -1,5 +1,5 @@
-import { constants } from 'node:http2'
 import t from 'tap'
+import { ERROR } from './h2/constants.ts'
 import { createMesh, createPool, REQUEST, serveHbone, targetOf } from './test-support.ts'
 
 // RFC 9113 section 8.7: REFUSED_STREAM and a stream above GOAWAY's last id were not processed.
@@ -9,7 +9,7 @@ t.test('REFUSED_STREAM is tried once more, on a new connection', async (t) => {
   let requests = 0
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
     requests++
-    if (requests === 1) request.stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    if (requests === 1) request.tunnel.reset(ERROR.REFUSED_STREAM)
     else request.accept()
   })
   await createPool(t).open(targetOf(served.port, client), REQUEST)
@@ -23,7 +23,7 @@ t.test('twice refused is refused', async (t) => {
   let requests = 0
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
     requests++
-    request.stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    request.tunnel.reset(ERROR.REFUSED_STREAM)
   })
   await t.rejects(createPool(t).open(targetOf(served.port, client), REQUEST), { code: 'http2', unsent: true })
   t.equal(requests, 2)
@@ -35,7 +35,7 @@ t.test('what the peer may have seen is not sent again', async (t) => {
   let requests = 0
   const served = await serveHbone(t, await mesh.issue('server'), (request) => {
     requests++
-    request.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    request.tunnel.reset(ERROR.INTERNAL_ERROR)
   })
   await t.rejects(createPool(t).open(targetOf(served.port, client), REQUEST), {
     code: 'http2',
@@ -52,7 +52,7 @@ t.test('GOAWAY that overtakes a request', async (t) => {
     requests++
     request.accept()
     // At once, without the first step of a drain: what is under way gets lost.
-    if (requests === 1) request.stream.session?.close()
+    if (requests === 1) request.tunnel.session.close()
   })
   const pool = createPool(t)
   await pool.open(targetOf(served.port, client), REQUEST)

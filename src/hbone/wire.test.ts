@@ -66,14 +66,14 @@ t.test('what a client sees of a server', async (t) => {
     expectedIdentities: [SERVER],
   })
   const headers = { baggage: 'service.name=a', forwarded: 'for="10.0.0.1:1"', 'x-forwarded-network': 'n1' }
-  const { stream } = await connection.request({ authority: '[fd00::1]:443', headers })
-  t.match(stream.session?.remoteSettings, {
+  const { tunnel } = await connection.request({ authority: '[fd00::1]:443', headers })
+  t.match(tunnel.session.remoteSettings, {
     initialWindowSize: 4 * 1024 * 1024,
     maxFrameSize: 1024 * 1024,
     maxHeaderListSize: 65_536,
     maxConcurrentStreams: 200,
   })
-  await eventually('connection window', () => stream.session?.state.remoteWindowSize === 16 * 1024 * 1024)
+  await eventually('connection window', () => tunnel.session.sendWindow === 16 * 1024 * 1024)
   connection.close()
   await connection.closed
 })

@@ -83,7 +83,7 @@ export class Waypoint {
           request.refuse(503)
           return this.#reportRefusal(formatSocketAddress(request.peer), formatSocketAddress(request.local))
         }
-        request.stream.on('close', release)
+        request.tunnel.whenClosed(release)
         this.#handling.add(handle(request))
       },
     })

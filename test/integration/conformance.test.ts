@@ -9,16 +9,13 @@ t.setTimeout(180_000)
 
 /** Longer than the handshake's ten seconds and the PING's; what needs more is in test/interop. */
 const PATIENCE_S = 15
-/** What our proxy does not do, for reasons that docs/conformance.md gives. */
-const KNOWN_TO_FAIL = ['connect/line-break-in-value', 'streams/above-the-limit-others']
-
 t.test('our proxy passes the conformance kit', async (t) => {
   const lab = await startConformanceLab(t)
   const outcomes = await lab.runOurs(PATIENCE_S)
   const failed = outcomes.filter(({ finding }) => finding.result === 'fail')
   t.same(
     failed.map(({ check }) => check.name),
-    KNOWN_TO_FAIL,
+    [],
     tableText(failed),
   )
   const notRun = outcomes.filter(({ finding }) => finding.result === 'not-run').map(({ check }) => check.name)

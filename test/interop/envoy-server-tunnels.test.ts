@@ -79,7 +79,7 @@ t.test('Envoy as a sidecar ends the tunnels of our outbound proxy', async (t) =>
     const { bytes } = await readLate(open, Buffer.alloc(8 * STREAM_WINDOW_SIZE))
     t.ok(bytes >= STREAM_WINDOW_SIZE, `${bytes} bytes`)
     t.ok(bytes < 8 * STREAM_WINDOW_SIZE, `${bytes} bytes`)
-    const reset = 'receive: Stream closed with error code NGHTTP2_INTERNAL_ERROR'
+    const reset = 'receive: stream reset by the peer: INTERNAL_ERROR'
     await until(() => lab.mesh.proxyLogs().some(({ error }) => error === reset), 'our access log says so')
   })
 

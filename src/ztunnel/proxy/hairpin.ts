@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream'
 import {
   type Cancellation,
   CLIENT_IDENTITY_HEADER,
@@ -8,6 +7,7 @@ import {
   type HboneHeaders,
   makeTraceparent,
   NO_CLIENT_IDENTITY,
+  type PumpEnd,
   parseForwardedHost,
   parseTraceparent,
 } from '../../hbone/index.ts'
@@ -86,7 +86,7 @@ export async function dialWaypoint(
   route: TunnelRoute,
   arrival: Arrival,
   signal: Cancellation,
-): Promise<Duplex> {
+): Promise<PumpEnd> {
   const answers = route.dns === undefined ? [] : await deps.lookup(route.dns.hostname).catch(() => [])
   const resolved = withResolvedAddress(route, answers, deps.random)
   if (resolved.kind !== 'hbone') {
@@ -97,8 +97,8 @@ export async function dialWaypoint(
   }
   const { workload, client } = arrival
   const request = { workload, clientAddress: client.address, headers: waypointHeaders(deps, arrival) }
-  const { stream } = await openTunnel(deps, resolved, request, signal)
-  return stream
+  const { tunnel } = await openTunnel(deps, resolved, request, signal)
+  return tunnel
 }
 
 /** What a hairpin adds to the record of its connection. */

@@ -105,7 +105,7 @@ async function carry(
           ? await dialWaypoint(deps, hairpin.route, arrival, dialSignal)
           : await dialApplication(deps, request, route, dialSignal)
       answered = true
-      const downstream = request.accept(
+      const downstream = request.acceptTunnel(
         deps.settings.responseBaggage ? { baggage: encodeBaggage(workloadBaggage(workload)) } : {},
       )
       if (hairpin.kind === 'direct') writeProxyHeader(upstream, request, route)
@@ -145,7 +145,11 @@ function dialApplication(
 }
 
 /** After the 200, before the first byte of the client. */
-function writeProxyHeader(upstream: Duplex, { peer }: HboneRequest, { tunnel }: AcceptedRoute): void {
+function writeProxyHeader(
+  upstream: { write(bytes: Buffer): unknown },
+  { peer }: HboneRequest,
+  { tunnel }: AcceptedRoute,
+): void {
   if (tunnel === undefined) return
   const identity = peer.identity === undefined ? undefined : identityUri(peer.identity)
   upstream.write(proxyHeaderV2(peer, tunnel.target, identity))

@@ -157,7 +157,7 @@ async function dial(
   }
   const request = { workload: source, clientAddress: accepted.source.address, headers }
   const tunnel = await openTunnel(deps, route, request, signal)
-  const known = { downstream, upstream: tunnel.stream, peerIdentity: tunnel.peerIdentity }
+  const known = { downstream, upstream: tunnel.tunnel, peerIdentity: tunnel.peerIdentity }
   return route.kind === 'hbone' ? known : { ...known, info: answeredInfo(info, tunnel) }
 }
 

@@ -1,5 +1,4 @@
-import type { Duplex } from 'node:stream'
-import { type Cancellation, pump } from '../../hbone/index.ts'
+import { type Cancellation, type PumpEnd, pump } from '../../hbone/index.ts'
 import { explainSubject, type PolicyContext, type RouteStep, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
@@ -36,8 +35,8 @@ export interface PumpedBytes {
 
 /** Both ends, to be joined. */
 export interface Relayed {
-  readonly downstream: Duplex
-  readonly upstream: Duplex
+  readonly downstream: PumpEnd
+  readonly upstream: PumpEnd
   /** SPIFFE id that the dialled side proved; recorded in place of the expected one. */
   readonly peerIdentity?: string
   /** Replaces the plan's, where it was to be recorded late. */

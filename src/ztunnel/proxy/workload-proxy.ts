@@ -112,7 +112,7 @@ export class WorkloadProxy {
       onRequest: (request) => {
         const release = this.#limit.take()
         if (release === undefined) return this.#refuseRequest(request)
-        request.stream.on('close', release)
+        request.tunnel.whenClosed(release)
         this.#handling.add(handleRequest(request))
       },
     })

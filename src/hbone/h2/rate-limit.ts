@@ -1,0 +1,26 @@
+/** So many at once, and so many per second from then on. */
+export class RateLimit {
+  readonly #burst: number
+  readonly #perSecond: number
+  #left: number
+  #since = 0
+
+  constructor(burst: number, perSecond: number) {
+    this.#burst = burst
+    this.#perSecond = perSecond
+    this.#left = burst
+  }
+
+  /** Whether one more is allowed. The clock is only read when what was allowed at once is used up. */
+  take(): boolean {
+    if (this.#left < 1) {
+      const now = performance.now()
+      const earned = this.#since === 0 ? 0 : ((now - this.#since) * this.#perSecond) / 1000
+      this.#since = now
+      this.#left = Math.min(this.#burst, this.#left + earned)
+    }
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+}
