@@ -5,28 +5,33 @@ import { protocolError } from './errors.ts'
  * contains EOS, or ends in padding that is longer than seven bits or not all ones.
  */
 export function decodeHuffman(bytes: Buffer, start: number, end: number, target: Buffer): number {
+  /** Bits that were read and belong to no symbol yet: `count` of them, the last of `bits`. */
+  let bits = 0
+  let count = 0
+  /** How far a symbol of more than eight bits has been followed. */
   let node = 0
   let depth = 0
   let ones = true
   let length = 0
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] ?? 0
-    for (let bit = 7; bit >= 0; bit--) {
-      const one = (byte >> bit) & 1
-      const next = TREE[node * 2 + one] ?? 0
-      depth++
-      ones &&= one === 1
-      if (next >= 0) {
-        node = next
-        continue
-      }
-      const symbol = -next - 1
-      if (symbol === EOS) throw protocolError('COMPRESSION_ERROR', 'EOS in a Huffman string')
-      target[length++] = symbol
-      node = 0
-      depth = 0
-      ones = true
+  for (let at = start; at < end || count > 0; ) {
+    if (count < 8 && at < end) {
+      bits = ((bits & 0xff) << 8) | (bytes[at++] ?? 0)
+      count += 8
     }
+    const short = node === 0 && count >= 8 ? (SHORT[(bits >> (count - 8)) & 0xff] ?? 0) : 0
+    if (short > 0) {
+      target[length++] = short & 0xff
+      count -= short >> 8
+      continue
+    }
+    count--
+    const one = (bits >> count) & 1
+    const next = TREE[node * 2 + one] ?? 0
+    node = Math.max(0, next)
+    depth = next < 0 ? 0 : depth + 1
+    ones = next < 0 || (ones && one === 1)
+    if (next === EOS_LEAF) throw protocolError('COMPRESSION_ERROR', 'EOS in a Huffman string')
+    if (next < 0) target[length++] = -next - 1
   }
   if (depth > 7 || !ones) throw protocolError('COMPRESSION_ERROR', 'bad padding of a Huffman string')
   return length
@@ -37,7 +42,8 @@ export function decodedBound(bytes: number): number {
   return Math.floor((bytes * 8) / 5)
 }
 
-const EOS = 256
+/** How the tree says EOS, which is symbol 256. */
+const EOS_LEAF = -257
 
 /** Symbols by the length of their code; all others have 28 bits. */
 const BY_LENGTH: Readonly<Record<number, readonly number[]>> = {
@@ -85,6 +91,9 @@ const LENGTHS = parseLengths()
 /** Two entries per inner node: a further node, or minus one minus the symbol. */
 const TREE = buildTree()
 
+/** By eight bits: the symbol whose code they begin with, and above it that code's length; 0 when it is longer. */
+const SHORT = buildShort()
+
 function parseLengths(): Uint8Array {
   const lengths = new Uint8Array(257).fill(28)
   for (const [bits, symbols] of Object.entries(BY_LENGTH)) {
@@ -112,4 +121,16 @@ function buildTree(): Int16Array {
     tree[node * 2 + (code & 1)] = -symbol - 1
   }
   return tree
+}
+
+function buildShort(): Uint16Array {
+  return Uint16Array.from({ length: 256 }, (_, bits) => {
+    let node = 0
+    for (let length = 1; length <= 8; length++) {
+      const next = TREE[node * 2 + ((bits >> (8 - length)) & 1)] ?? 0
+      if (next < 0) return (length << 8) | (-next - 1)
+      node = next
+    }
+    return 0
+  })
 }
