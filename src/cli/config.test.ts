@@ -42,7 +42,7 @@ t.test('a warning leaves the exit status 0, an error makes it 1', async (t) => {
   const typo = changed(t.testdir(), 'authorization-policies.yaml', 'sa/sleep-sidecar', 'sa/sleep-sidecra')
   t.match(await config('validate', typo), {
     stdout:
-      /^authorization-policies.yaml:16:17: warning: spec.rules\[0\].from\[0\].source.principals\[1\]: .*\n6 files, .*: 0 errors, 1 warning\n$/,
+      /^authorization-policies.yaml:16:17: warning: spec.rules\[0\].from\[0\].source.principals\[1\]: .*\n8 files, .*: 0 errors, 1 warning\n$/,
     code: 0,
   })
   const twice = changed(t.testdir(), 'bar-1.yaml', 'ip: 10.244.2.12', 'ip: 10.244.2.10')
@@ -53,7 +53,7 @@ t.test('a warning leaves the exit status 0, an error makes it 1', async (t) => {
   })
   const { stdout, code } = await config('validate', '--json', twice)
   t.match(JSON.parse(stdout), {
-    files: 6,
+    files: 8,
     errors: 1,
     warnings: 0,
     problems: [{ file: 'bar.yaml', severity: 'error' }],
@@ -66,13 +66,13 @@ t.test('show prints the resources by name, of one type if asked', async (t) => {
   t.match(parse(stdout), {
     services: { 'bar-1/httpbin.bar-1.svc.cluster.local': { addresses: [{ address: '10.96.2.12' }] } },
     workloads: { 'Kubernetes//Pod/bar-1/httpbin': { tunnelProtocol: 'HBONE', addresses: ['10.244.2.12'] } },
-    policies: { 'bar-2/deny-foo-web': { action: 'DENY', scope: 'NAMESPACE' } },
+    policies: { 'bar-3/deny-foo-web': { action: 'DENY', scope: 'NAMESPACE' } },
   })
   t.equal(code, 0)
   const policies = JSON.parse((await config('show', '--json', '--type', 'policy', LAB)).stdout)
   t.strictSame(
     policies.map(({ name }: { name: string }) => name),
-    ['bar-1/httpbin-allow-sleep', 'bar-2/deny-foo-web'],
+    ['bar-1/httpbin-allow-sleep', 'bar-3/deny-foo-web'],
   )
 })
 
@@ -80,7 +80,7 @@ t.test('diff prints what a change would push', async (t) => {
   const moved = changed(t.testdir(), 'bar-1.yaml', 'nodeName: node-b', 'nodeName: node-c')
   t.match(await config('diff', LAB, moved), {
     stdout:
-      '~ workload Kubernetes//Pod/bar-1/httpbin\n    node: "node-b" → "node-c"\n0 added, 1 changed, 0 removed, 14 as before\n',
+      '~ workload Kubernetes//Pod/bar-1/httpbin\n    node: "node-b" → "node-c"\n0 added, 1 changed, 0 removed, 23 as before\n',
     code: 0,
   })
   const { stdout } = await config('diff', '--json', LAB, moved)
@@ -95,12 +95,12 @@ t.test('several folders are read as one', async (t) => {
   cpSync(LAB, apps, { recursive: true })
   renameSync(join(apps, 'authorization-policies.yaml'), join(policies, 'p.yaml'))
   t.match(await config('validate', apps, policies), {
-    stdout: /^6 files, \d+ objects in force: 0 errors, 0 warnings\n$/,
+    stdout: /^8 files, \d+ objects in force: 0 errors, 0 warnings\n$/,
     code: 0,
   })
   t.equal((await config('show', policies, apps)).stdout, (await config('show', LAB)).stdout)
   t.match(await config('diff', '--with', policies, apps, apps), {
-    stdout: '0 added, 0 changed, 0 removed, 15 as before\n',
+    stdout: '0 added, 0 changed, 0 removed, 24 as before\n',
     code: 0,
   })
 })

@@ -1,16 +1,23 @@
 import { type AccessRecord, parseAccessRecord } from './access-record.ts'
+import { parseRequestRecord, type RequestRecord } from './request-record.ts'
 import { parseVerdictRecord, type VerdictRecord } from './verdict-record.ts'
 
-/** The access logs of all proxies of a lab and their verdicts, in the order in which they were read. */
+/** The access logs of all proxies of a lab, waypoints' requests and verdicts, in the order in which they were read. */
 export class AccessJournal {
   readonly #records: AccessRecord[] = []
   readonly #verdicts: VerdictRecord[] = []
-  readonly #watchers = new Set<(record: AccessRecord) => void>()
+  readonly #requests: RequestRecord[] = []
+  readonly #watchers = new Set<(record: AccessRecord | RequestRecord) => void>()
 
   /** Takes one line of a proxy's log; lines that tell of no connection are skipped. */
   read(proxy: string, line: string): void {
     const verdict = parseVerdictRecord(proxy, line)
     if (verdict !== undefined) this.#verdicts.push(verdict)
+    const request = parseRequestRecord(proxy, line)
+    if (request !== undefined) {
+      this.#requests.push(request)
+      for (const watcher of this.#watchers) watcher(request)
+    }
     const record = parseAccessRecord(proxy, line)
     if (record !== undefined) this.add(record)
   }
@@ -28,6 +35,11 @@ export class AccessJournal {
   /** The records from a former `length` on. */
   since(position: number): readonly AccessRecord[] {
     return this.#records.slice(position)
+  }
+
+  /** Requests so far, of all waypoints. */
+  get requests(): readonly RequestRecord[] {
+    return this.#requests
   }
 
   /** Verdicts so far, of all proxies. */
@@ -49,7 +61,7 @@ export class AccessJournal {
   }
 
   /** Told of every record from now on; returns what ends it. */
-  watch(watcher: (record: AccessRecord) => void): () => void {
+  watch(watcher: (record: AccessRecord | RequestRecord) => void): () => void {
     this.#watchers.add(watcher)
     return () => void this.#watchers.delete(watcher)
   }

@@ -4,12 +4,18 @@ import { runCommand } from './command.ts'
 
 /** What a client program was asked to do; see `apps/client.ts`. */
 export interface ClientRequest {
-  /** `http`: one GET. `tcp`: greeting, payload, half-close, answer. */
+  /** `http`: a GET. `tcp`: greeting, payload, half-close, answer. */
   readonly kind: 'http' | 'tcp'
   readonly host: string
   readonly port: number
   /** HTTP path; `/bytes/1048576` downloads that many. */
   readonly path?: string
+  /** How many HTTP requests, one after the other on one connection; default 1. The report is of the last one. */
+  readonly requests?: number
+  /** Of an HTTP request; default GET. */
+  readonly method?: string
+  /** Of an HTTP request, besides the marker. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Travels in the request and comes back in the answer; found on a wire, it was in the clear. */
   readonly marker: string
   /** Bytes of a `tcp` payload. */
@@ -24,6 +30,10 @@ export interface ClientReport {
   readonly localAddress?: string
   readonly localPort?: number
   readonly status?: number
+  /** Of every answer, in order. */
+  readonly statuses?: readonly number[]
+  /** Header fields of the answer. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Bytes of the answer. */
   readonly received?: number
   readonly sent?: number

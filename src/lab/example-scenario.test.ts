@@ -25,6 +25,7 @@ function example(...connections: Example['connections']): Example {
 
 t.test("paths and proofs are derived as the lab's own connections state them", async (t) => {
   for (const { from, target, traffic, expected, id } of COEXISTENCE) {
+    if (expected.waypoint !== undefined) continue
     const { to, port, by } = target
     const { verdict, policy } = expected
     const [derived] = scenariosOf(example({ ...connection, from, to, port, by, verdict, policy }), topology)

@@ -9,7 +9,7 @@ import { type LabOptions, type MeshLab, startLab } from './mesh-lab.ts'
 import { exampleConnections, ownConnections } from './plan.ts'
 import { Progress } from './progress.ts'
 import { rejection } from './rejection.ts'
-import { formatGuide, formatRecord } from './report.ts'
+import { formatGuide, formatRecord, formatRequest } from './report.ts'
 import { EXAMPLE_FOLDER } from './run-examples.ts'
 import { LIFELINE_FD, SANDBOX_VARIABLE, type SandboxEnvironment } from './sandbox.ts'
 import { type Palette, paletteFor } from './terminal.ts'
@@ -94,7 +94,9 @@ async function stayUp(
   const up = 'The mesh is up. Your connections show here; Ctrl-C ends it and removes everything.'
   const policies = call.examples.length === 0 ? undefined : `${EXAMPLE_FOLDER}/*.yaml`
   print(out, ['', ...formatGuide(lab, hostPid, palette, policies), '', palette.bold(up)])
-  const stop = lab.journal.watch((record) => print(out, [formatRecord(record, palette)]))
+  const stop = lab.journal.watch((record) =>
+    print(out, ['status' in record ? formatRequest(record, palette) : formatRecord(record, palette)]),
+  )
   for (const component of lab.components) {
     void component.exited.then(() =>
       print(out, [palette.bad(`${component.name} ended; see ${component.logFile}`)]),

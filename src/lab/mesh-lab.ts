@@ -22,6 +22,7 @@ import {
   startConfigServer,
   startNodeProxy,
   startSidecar,
+  startWaypoint,
 } from './processes.ts'
 import { rejection } from './rejection.ts'
 import { type LabFolders, type LabState, prepareState } from './state.ts'
@@ -42,6 +43,8 @@ export interface LabOptions {
   readonly ipv6Disabled?: boolean
   /** Program of an Envoy that takes the sidecars' seats. Default: our own proxy does, as Istio's dedicated mode. */
   readonly envoy?: string
+  /** Run `ztunnel waypoint` in the pods of waypoints. Default true; without, their seats stay empty. */
+  readonly waypoints?: boolean
   readonly onProgress?: (progress: LabProgress) => void
   /** Gives up a start that is under way. */
   readonly signal?: AbortSignal
@@ -95,7 +98,7 @@ export async function startLab(options: LabOptions = {}): Promise<MeshLab> {
   const envoys = options.envoy === undefined ? undefined : new EnvoySidecars(setting, options.envoy)
   const lab = new MeshLab(setting, own, envoys)
   try {
-    await lab.start(clock, options.signal)
+    await lab.start(clock, options.waypoints ?? true, options.signal)
     return lab
   } catch (error) {
     await lab.close()
@@ -128,9 +131,10 @@ export class MeshLab implements AsyncDisposable {
   }
 
   /** Called once by `startLab`. */
-  async start(clock: Stopwatch, signal?: AbortSignal): Promise<void> {
+  async start(clock: Stopwatch, withWaypoints: boolean, signal?: AbortSignal): Promise<void> {
     const { topology } = this
     const sidecars = topology.pods.filter(({ mode }) => mode === 'sidecar')
+    const waypoints = withWaypoints ? topology.pods.filter(({ gateway }) => gateway !== undefined) : []
     // Rules before processes: no connection of a pod ever goes past its proxy.
     await Promise.all(sidecars.map((pod) => this.#redirectSidecar(pod)))
     if (sidecars.length > 0) clock.phase(`redirection rules in ${sidecars.length} pods with a sidecar`)
@@ -142,6 +146,7 @@ export class MeshLab implements AsyncDisposable {
         startAgent(this.#setting, node),
       ]),
       ...sidecars.map((pod) => this.#envoys?.start(pod) ?? startSidecar(this.#setting, pod)),
+      ...waypoints.map((pod) => startWaypoint(this.#setting, pod)),
       ...startApplications(this.#setting),
     ]
     for (const { component } of started) this.#components.set(component.name, component)
@@ -205,7 +210,10 @@ export class MeshLab implements AsyncDisposable {
     return httpGetIn(this.network.namespace(namespaceOf(this.topology, nodeOrPod)), ADMIN_PORT, path)
   }
 
-  /** A process by name: `ztunnel@node-a`, `agent@node-a`, `sidecar@bar/httpbin`, `app@foo/web`, `config-server`. */
+  /**
+   * A process by name: `ztunnel@node-a`, `agent@node-a`, `sidecar@bar/httpbin`, `waypoint@bar-2/waypoint`,
+   * `app@foo/web`, `config-server`.
+   */
   component(name: string): Component {
     const found = this.#components.get(name)
     if (found !== undefined) return found
@@ -223,6 +231,15 @@ export class MeshLab implements AsyncDisposable {
 
   async startConfigServer(): Promise<void> {
     const { component, ready } = startConfigServer(this.#setting)
+    this.#components.set(component.name, component)
+    await ready
+  }
+
+  /** Starts the waypoint of a pod, `namespace/name`, again after it has ended. Resolves when it is ready. */
+  async startWaypoint(id: string): Promise<void> {
+    const pod = this.topology.pods.find((candidate) => candidate.id === id && candidate.gateway !== undefined)
+    if (pod === undefined) throw new LabError('unknown-namespace', `the lab has no waypoint ${id}`)
+    const { component, ready } = startWaypoint(this.#setting, pod)
     this.#components.set(component.name, component)
     await ready
   }

@@ -1,8 +1,10 @@
 import { formatHostPort } from '../mesh/addresses.ts'
 import type { AccessRecord } from './access-record.ts'
 import type { ClientReport } from './client.ts'
+import type { RequestRecord } from './request-record.ts'
 import type { Expectation, Scenario } from './scenario.ts'
 import type { VerdictRecord } from './verdict-record.ts'
+import { pathThroughWaypoint, type ThroughWaypoint, waypointProblems } from './waypoint-observation.ts'
 import type { WireEvidence } from './wire-observer.ts'
 
 /** What became of a connection: client, proxies and wire each say what they saw. */
@@ -23,6 +25,8 @@ export interface Observation {
   readonly dryRun: readonly string[]
   readonly bytesSent: number
   readonly bytesReceived: number
+  /** Left out where no waypoint was to be on the way. */
+  readonly waypoint?: ThroughWaypoint
   readonly milliseconds: number
   readonly records: readonly AccessRecord[]
   readonly report: ClientReport
@@ -39,6 +43,17 @@ export interface Evidence {
   /** Of the server's proxy on this connection; none unless it was told to log them. */
   readonly verdicts?: readonly VerdictRecord[]
   readonly wire: WireEvidence
+  /** What waypoints said of its requests. */
+  readonly requests?: readonly RequestRecord[]
+  /** What waypoints had open meanwhile to the application, as its proxy tells it: many clients share it. */
+  readonly arrivals?: readonly AccessRecord[]
+}
+
+/** Through whom a connection went and who proved what, as the logs have it. */
+export interface ObservedPath extends Pick<Observation, 'verdict' | 'policy' | 'hops' | 'client' | 'server'> {
+  /** The proxy whose policies had the last word. */
+  readonly judgedBy: string | undefined
+  readonly waypoint?: ThroughWaypoint
 }
 
 /** Concludes from the evidence alone, then compares with what was expected. */
@@ -46,24 +61,41 @@ export function observe(evidence: Evidence): Observation {
   const { scenario, dialled, report, records, wire } = evidence
   const outbound = records.find(({ direction }) => direction === 'outbound')
   const inbound = records.find(({ direction }) => direction === 'inbound')
-  const judged = inbound ?? outbound
+  const expected = scenario.expected.waypoint
+  const path =
+    expected === undefined ? directPath(report, outbound, inbound) : pathThroughWaypoint(evidence, expected)
   const observed = {
-    verdict: verdictOf(report, inbound),
-    policy: judged?.policy,
-    hops: [outbound, inbound].flatMap((record) => (record === undefined ? [] : [record.proxy])),
+    ...path,
     wire,
-    // Each side's word about the other: that is what was proven.
-    client: inbound?.sourceIdentity,
-    server: outbound?.destinationIdentity,
     dryRun: dryRunOf(evidence.verdicts ?? []),
     ...bytesOf(outbound, inbound),
   }
+  const refused = expected === undefined && observed.verdict === 'denied'
   const problems = [
     ...differences(scenario.expected, observed),
     ...contentProblems(scenario, report),
-    ...(observed.verdict === 'denied' ? refusalProblems(scenario.expected, inbound, outbound) : []),
+    ...(refused ? refusalProblems(scenario.expected, inbound, outbound) : []),
+    ...(expected === undefined || path.waypoint === undefined
+      ? []
+      : waypointProblems(evidence, expected, path.waypoint)),
   ]
   return { scenario, dialled, report, records, milliseconds: report.milliseconds, ...observed, problems }
+}
+
+function directPath(
+  report: ClientReport,
+  outbound: AccessRecord | undefined,
+  inbound: AccessRecord | undefined,
+): ObservedPath {
+  return {
+    verdict: verdictOf(report, inbound),
+    policy: (inbound ?? outbound)?.policy,
+    hops: [outbound, inbound].flatMap((record) => (record === undefined ? [] : [record.proxy])),
+    // Each side's word about the other: that is what was proven.
+    client: inbound?.sourceIdentity,
+    server: outbound?.destinationIdentity,
+    judgedBy: inbound?.proxy,
+  }
 }
 
 /** The proxies' logs belong to one connection: by trace id, by the client's port, and by being the only one under way. */
@@ -77,7 +109,8 @@ export function recordsOf(
   const traces = new Set(outbound.flatMap(({ traceId }) => (traceId === undefined ? [] : [traceId])))
   const inbound = records.filter((record) => {
     if (record.direction !== 'inbound') return false
-    if (record.traceId !== undefined) return traces.has(record.traceId)
+    // Plaintext that is sent on to a waypoint has a trace, but only from there on.
+    if (record.traceId !== undefined) return traces.has(record.traceId) || record.source === client
     // Plaintext carries no trace: the client itself, or its proxy from the client's pod.
     const fromClient =
       outbound.length === 0 ? record.source === client : addressOf(record.source) === ends.clientAddress
@@ -129,6 +162,8 @@ function differences(
 }
 
 function contentProblems({ expected, traffic }: Scenario, report: ClientReport): readonly string[] {
+  // A waypoint refuses requests in their own language, a proxy of connections says nothing.
+  if (expected.verdict === 'denied' && expected.waypoint?.status !== undefined) return []
   if (expected.verdict === 'denied') return report.ok ? ['a denied client got an answer'] : []
   if (!report.ok) return [`the client failed: ${report.error}`]
   const problems: string[] = []

@@ -25,8 +25,10 @@ export function ownConnections({ manifests }: Pick<LabOptions, 'manifests'>): Pl
   return {
     options: manifests === undefined ? {} : { manifests },
     async make(lab, onConnection) {
-      const observations = await runScenarios(lab, scenariosFor(lab.topology), ({ scenario }) =>
-        onConnection(scenario),
+      const observations = await runScenarios(
+        lab,
+        scenariosFor(lab.topology, lab.sidecarProxy),
+        ({ scenario }) => onConnection(scenario),
       )
       return {
         asExpected: observations.every(({ problems }) => problems.length === 0),

@@ -101,6 +101,21 @@ export function startSidecar(setting: LabSetting, pod: LabPod): Started {
   return { component, ready: untilAccepting(component, setting, pod.netns, { port: READINESS_PORT }) }
 }
 
+/** A waypoint, in its pod. Ready once routes and policies are there. */
+export function startWaypoint(setting: LabSetting, pod: LabPod): Started {
+  const env = {
+    ...proxyEnvironment(setting, podTokenFile(setting.state, pod)),
+    POD_NAME: pod.name,
+    POD_NAMESPACE: pod.namespace,
+    SERVICE_ACCOUNT: pod.serviceAccount,
+    GATEWAY_NAME: pod.gateway?.split('/')[1] ?? '',
+    INSTANCE_IP: pod.address,
+    NODE_NAME: pod.node,
+  }
+  const component = startZtunnel(setting, waypointName(pod), pod.netns, ['waypoint'], env)
+  return { component, ready: untilAccepting(component, setting, pod.netns, { port: READINESS_PORT }) }
+}
+
 /** The applications: a server in every pod that has ports, and one outside of the mesh. */
 export function startApplications(setting: LabSetting): readonly Started[] {
   const servers = setting.topology.pods
@@ -116,6 +131,10 @@ export function nodeProxyName(node: string): string {
 
 export function sidecarName(pod: LabPod): string {
   return `sidecar@${pod.id}`
+}
+
+export function waypointName({ id }: Pick<LabPod, 'id'>): string {
+  return `waypoint@${id}`
 }
 
 export function agentName(node: string): string {

@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import type { AccessRecord } from './access-record.ts'
 import type { MeshLab } from './mesh-lab.ts'
 import type { Observation } from './observation.ts'
+import type { RequestRecord } from './request-record.ts'
 import { alignColumns, formatBytes, formatMilliseconds, type Palette } from './terminal.ts'
 import type { LabPod } from './topology.ts'
+import { routeOf } from './waypoint-observation.ts'
 
 /** One connection as `--json` prints it. */
 export interface ConnectionJson {
@@ -26,6 +28,13 @@ export interface ConnectionJson {
   readonly asExpected: boolean
   readonly problems: readonly string[]
   readonly accessLog: readonly AccessRecord[]
+  /** Of what went through a waypoint. */
+  readonly waypoint?: {
+    readonly identity: string | null
+    /** Requests, or one connection, by pod. */
+    readonly backends: Readonly<Record<string, number>>
+    readonly requests: readonly RequestRecord[]
+  }
 }
 
 /** The whole run as `--json` prints it. */
@@ -158,6 +167,17 @@ function urlOfServer({ topology }: MeshLab, client: LabPod | undefined): string 
   return `http://${service === undefined ? outside.name : `${service.name}.${service.namespace}`}/`
 }
 
+/** A request that the user made, as the waypoint tells it. */
+export function formatRequest(record: RequestRecord, palette: Palette): string {
+  const { proxy, method, path, status, policy, details } = record
+  const from = record.sourceWorkload ?? record.source
+  const to = record.destinationWorkload ?? record.service ?? ''
+  const mark = status >= 400 || status === 0 ? palette.bad('✗') : palette.good('✓')
+  const [route = ''] = [routeOf(record)]
+  const why = policy === undefined ? (status >= 400 ? (details ?? '') : '') : `by ${policy}`
+  return `${mark} ${[proxy, `${method} ${path}`, `${from} → ${to}`, String(status), route, why].filter((part) => part !== '').join('  ')}`
+}
+
 /** A user namespace maps the ordinary user to root and nobody else. */
 function enterFlags(hostPid: number): string {
   const mapped = /^\s*0\s+0\s/.test(readFileSync('/proc/self/uid_map', 'utf8'))
@@ -179,10 +199,7 @@ function cells(observation: Observation): readonly string[] {
     formatHops(observation),
     `${wire.protocol}${wire.markerSeen ? ', readable' : ''}`,
     formatIdentities(observation),
-    formatVerdict({
-      ...observation,
-      judged: observation.records.some(({ direction }) => direction === 'inbound'),
-    }),
+    formatDecision(observation),
     `↑ ${formatBytes(observation.bytesSent)} ↓ ${formatBytes(observation.bytesReceived)}`,
     formatMilliseconds(milliseconds),
     scenario.title,
@@ -190,7 +207,8 @@ function cells(observation: Observation): readonly string[] {
 }
 
 /** `node-a ⇒ node-b`, `node-a → sidecar`; nothing before the arrow: the client has no proxy. */
-function formatHops({ records, wire }: Observation): string {
+function formatHops({ records, wire, hops, waypoint }: Observation): string {
+  if (waypoint !== undefined) return hopsWithWaypoint(hops, wire.protocol === 'HBONE')
   const name = (direction: AccessRecord['direction']): string => {
     const proxy = records.find((record) => record.direction === direction)?.proxy ?? ''
     return proxy.startsWith('sidecar@') ? 'sidecar' : proxy.replace('ztunnel@', '')
@@ -198,8 +216,20 @@ function formatHops({ records, wire }: Observation): string {
   return `${name('outbound')} ${wire.protocol === 'HBONE' ? '⇒' : '→'} ${name('inbound')}`.trim()
 }
 
+/** `node-a ⇒ waypoint ⇒ node-d`; from a client without a proxy, `→ node-d ⇒ waypoint ⇒ node-d`. */
+function hopsWithWaypoint(hops: readonly string[], tunnel: boolean): string {
+  const names = hops.map((hop) =>
+    /^(?:sidecar|waypoint)@/.test(hop) ? hop.replace(/@.*/, '') : hop.replace('ztunnel@', ''),
+  )
+  return `${tunnel ? '' : '→ '}${names.join(' ⇒ ')}`
+}
+
 /** `namespace/serviceAccount` of both sides; the trust domain is the lab's only one. */
-function formatIdentities({ client, server }: Observation): string {
+function formatIdentities({ client, server, waypoint, verdict }: Observation): string {
+  if (waypoint?.identity !== undefined) {
+    const middle = `${shortIdentity(client)} ⇄ ${shortIdentity(waypoint.identity)}`
+    return verdict === 'denied' ? middle : `${middle} ⇄ ${shortIdentity(server)}`
+  }
   if (client === undefined && server === undefined) return 'none'
   return `${shortIdentity(client)} ⇄ ${shortIdentity(server)}`
 }
@@ -208,6 +238,23 @@ function shortIdentity(spiffeId: string | undefined): string {
   if (spiffeId === undefined) return 'none'
   const match = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(spiffeId)
   return match === null ? spiffeId : `${match[1]}/${match[2]}`
+}
+
+/** The verdict, and what a waypoint made of it: `200 by bar-2/helloworld split → helloworld-v1 45, helloworld-v2 15`. */
+function formatDecision(observation: Observation): string {
+  const { waypoint, report, records } = observation
+  const judged = records.some(({ direction }) => direction === 'inbound')
+  const [request] = waypoint?.requests ?? []
+  if (waypoint === undefined || (request === undefined && waypoint.backends.size === 0))
+    return formatVerdict({ ...observation, judged })
+  if (observation.verdict === 'denied') return `${report.status} denied by ${observation.policy}`
+  const several = waypoint.requests.length > 1
+  const backends = [...waypoint.backends].map(
+    ([pod, count]) => `${pod.replace(/^.*\//, '')}${several ? ` ${count}` : ''}`,
+  )
+  const route = request === undefined ? undefined : routeOf(request)?.replace(/^\w+\//, '')
+  const said = request === undefined ? observation.verdict : String(report.status)
+  return `${said}${route === undefined ? '' : ` by ${route}`} → ${backends.join(', ')}`
 }
 
 /** A verdict with its reason; `judged` says whether a proxy of the mesh had a say. */
@@ -253,5 +300,14 @@ export function toConnectionJson(observation: Observation): ConnectionJson {
     asExpected: problems.length === 0,
     problems,
     accessLog: records,
+    ...(observation.waypoint === undefined
+      ? {}
+      : {
+          waypoint: {
+            identity: observation.waypoint.identity ?? null,
+            backends: Object.fromEntries(observation.waypoint.backends),
+            requests: observation.waypoint.requests,
+          },
+        }),
   }
 }

@@ -1,9 +1,12 @@
 import { isIP } from 'node:net'
 import { formatHostPort } from '../mesh/addresses.ts'
+import type { AccessRecord } from './access-record.ts'
 import type { ClientRequest } from './client.ts'
 import type { MeshLab } from './mesh-lab.ts'
 import { NodeObservers } from './node-observers.ts'
 import { type Observation, observe, recordsOf } from './observation.ts'
+import { nodeProxyName, sidecarName, waypointName } from './processes.ts'
+import type { RequestRecord } from './request-record.ts'
 import type { Scenario } from './scenario.ts'
 import type { LabPod } from './topology.ts'
 import type { WireEvidence, WireObserver, WireQuestion } from './wire-observer.ts'
@@ -49,13 +52,16 @@ export async function runScenario(
   const report = await lab.connect(scenario.from, request)
   const wire = sample === undefined ? observer.evidence(question) : await sample
   const ends = { ...question, server: scenario.target.to }
-  const hops = scenario.expected.hops.length
+  const { connections: hops, requests: asked } = linesOf(scenario)
+  const requestsOf = (): readonly RequestRecord[] =>
+    lab.journal.requests.filter(({ path }) => path.includes(request.marker))
   const records = await lab.journal.gather(
     position,
-    (all) => recordsOf(all, report, ends).length >= hops,
+    (all) => recordsOf(all, report, ends).length >= hops && requestsOf().length >= asked,
     LOG_TIMEOUT_MS,
   )
   const own = recordsOf(records, report, ends)
+  const requests = requestsOf()
   const inbound = own.find(({ direction }) => direction === 'inbound')
   return observe({
     scenario,
@@ -64,7 +70,43 @@ export async function runScenario(
     records: own,
     verdicts: inbound === undefined ? [] : lab.journal.verdictsOf(inbound, verdicts),
     wire,
+    requests,
+    arrivals: await arrivalsOf(lab, requests),
   })
+}
+
+/** What is to be logged of a connection as it ends. Behind a waypoint, connections stay open for other requests. */
+function linesOf({ traffic, expected }: Scenario): {
+  readonly connections: number
+  readonly requests: number
+} {
+  const { hops, waypoint } = expected
+  if (waypoint?.status === undefined) return { connections: hops.length, requests: 0 }
+  const requests = (traffic.kind === 'http' ? traffic.requests : undefined) ?? 1
+  return { connections: hops.indexOf(waypoint.name), requests }
+}
+
+/** The open connections on which requests reached their applications, as the proxies before these tell them. */
+async function arrivalsOf(
+  lab: MeshLab,
+  requests: readonly RequestRecord[],
+): Promise<readonly AccessRecord[]> {
+  const reached = new Map(
+    requests.map(({ destinationWorkload, upstreamHost }) => [destinationWorkload, upstreamHost]),
+  )
+  const arrivals = [...reached].map(async ([workload, upstreamHost]): Promise<readonly AccessRecord[]> => {
+    const pod = lab.topology.pods.find(({ id }) => id === workload)
+    if (pod === undefined || pod.mode === 'plain') return []
+    const ambient = pod.mode === 'ambient'
+    const { status, body } = await lab.admin(ambient ? pod.node : pod.id, '/connections')
+    // An Envoy in the seat has no such list.
+    if (status !== 200) return []
+    const proxy = ambient ? nodeProxyName(pod.node) : sidecarName(pod)
+    return (JSON.parse(body) as AccessRecord[])
+      .filter(({ direction, hboneAddress }) => direction === 'inbound' && hboneAddress === upstreamHost)
+      .map((connection) => ({ ...connection, proxy }))
+  })
+  return (await Promise.all(arrivals)).flat()
 }
 
 /** Looks at the first packets of a large transfer, then stops the capture for good. */
@@ -84,7 +126,8 @@ function requestOf(lab: MeshLab, { target, traffic }: Scenario): ClientRequest {
   const common = { marker, ...lab.resolve(target) }
   if (traffic.kind === 'half-close') return { ...common, kind: 'tcp', size: traffic.bytes }
   if (traffic.kind === 'download') return { ...common, kind: 'http', path: `/bytes/${traffic.bytes}` }
-  return { ...common, kind: 'http', path: `/?marker=${marker}` }
+  const { path = '/', requests = 1 } = traffic
+  return { ...common, kind: 'http', path: `${path}?marker=${marker}`, requests }
 }
 
 function clientOf(lab: MeshLab, { from }: Scenario): LabPod {
@@ -100,7 +143,13 @@ function endsOf(
   family: number,
 ): Pick<WireQuestion, 'clientAddress' | 'serverAddress'> {
   const { pods, outside } = lab.topology
-  const server = pods.find(({ id }) => id === scenario.target.to) ?? {
+  const { waypoint, hops, wire } = scenario.expected
+  // Who speaks HBONE to the waypoint is at its goal there, as far as the client's node can see.
+  const end =
+    waypoint !== undefined && wire === 'HBONE' && hops[1] === waypoint.name ? waypoint.name : undefined
+  const server = pods.find((pod) =>
+    end === undefined ? pod.id === scenario.target.to : waypointName(pod) === end,
+  ) ?? {
     addresses: [outside.address, outside.ipv6],
   }
   const pick = ({ addresses }: { readonly addresses: readonly string[] }): string =>

@@ -1,4 +1,5 @@
 import type { Target } from './mesh-lab.ts'
+import { waypointName } from './processes.ts'
 import type { Topology } from './topology.ts'
 
 /** A connection that the lab makes, and what is to come of it. */
@@ -14,8 +15,8 @@ export interface Scenario {
 }
 
 export type Traffic =
-  /** One small HTTP request and its answer. */
-  | { readonly kind: 'http' }
+  /** Small HTTP requests and their answers: one unless told, one after the other. Path without a query, default `/`. */
+  | { readonly kind: 'http'; readonly path?: string; readonly requests?: number }
   /** Greeting, payload of `bytes`, half-close, and only then the answer. */
   | { readonly kind: 'half-close'; readonly bytes: number }
   /** A large download, its SHA-256 compared. */
@@ -33,6 +34,21 @@ export interface Expectation {
   readonly server: string | undefined
   /** `namespace/name` of the dry-run policies that would have matched; left out where nobody looks for them. */
   readonly dryRun?: readonly string[]
+  /** Of what goes through a waypoint; `client` and `server` are then as it has them, hop by hop. */
+  readonly waypoint?: WaypointExpectation
+}
+
+export interface WaypointExpectation {
+  /** The process: `waypoint@bar-2/waypoint`. */
+  readonly name: string
+  /** SPIFFE id that it proves to those before and behind it. */
+  readonly identity: string
+  /** HTTP status of every answer; left out for what is not HTTP. */
+  readonly status?: number
+  /** `HTTPRoute/bar-2/helloworld split`: route and rule; left out where none has a say. */
+  readonly route?: string
+  /** `namespace/name` of pods: one of them answers, and each of them where there are several requests. */
+  readonly backends: readonly string[]
 }
 
 const GIBIBYTE = 1024 ** 3
@@ -44,7 +60,14 @@ const BAR_SIDECAR = 'sidecar@bar/httpbin'
 const LEGACY_SIDECAR = 'sidecar@bar/httpbin-legacy'
 const FOO_SIDECAR = 'sidecar@foo/sleep-sidecar'
 const ALLOW_SLEEP = 'bar-1/httpbin-allow-sleep'
-const DENY_WEB = 'bar-2/deny-foo-web'
+const DENY_WEB = 'bar-3/deny-foo-web'
+const WAYPOINT = 'waypoint@bar-2/waypoint'
+const HELLOWORLD = spiffe('bar-2/helloworld')
+const HELLO = 'bar-2/helloworld'
+const VERSIONS = ['bar-2/helloworld-v1', 'bar-2/helloworld-v2']
+const ROUTE = 'HTTPRoute/bar-2/helloworld'
+/** At 75 to 25, one version is missed once in thirty million times. */
+const SPLIT_REQUESTS = 60
 
 /** The connections of `labs/coexistence`: both of its scenarios, and what a mesh must do besides. */
 export const COEXISTENCE: readonly Scenario[] = [
@@ -72,10 +95,65 @@ export const COEXISTENCE: readonly Scenario[] = [
     ...proven('foo/sleep-sidecar', 'bar-1/httpbin', ALLOW_SLEEP),
     hops: [FOO_SIDECAR, B],
   }),
-  http('sidecar-to-ambient', '2: sidecar → ambient', 'foo/sleep-sidecar', service('bar-2/helloworld'), {
-    ...proven('foo/sleep-sidecar', 'bar-2/helloworld'),
+  http('sidecar-to-ambient', '2: sidecar → ambient', 'foo/sleep-sidecar', service('bar-3/helloworld'), {
+    ...proven('foo/sleep-sidecar', 'bar-3/helloworld'),
     hops: [FOO_SIDECAR, D],
   }),
+  http('sidecar-to-waypoint', '2: sidecar → waypoint → ambient', 'foo/sleep-sidecar', service(HELLO), {
+    ...behindWaypoint('foo/sleep-sidecar', `${ROUTE} split`),
+    hops: [FOO_SIDECAR, WAYPOINT, D],
+  }),
+  http('ambient-to-waypoint', '2: ambient → waypoint → ambient', 'foo/sleep', service(HELLO), {
+    ...behindWaypoint('foo/sleep', `${ROUTE} split`),
+    hops: [A, WAYPOINT, D],
+  }),
+  {
+    ...http('waypoint-route', 'L7 route: a path goes to v2', 'foo/sleep', service(HELLO), {
+      ...behindWaypoint('foo/sleep', `${ROUTE} preview`, ['bar-2/helloworld-v2']),
+      hops: [A, WAYPOINT, D],
+    }),
+    traffic: { kind: 'http', path: '/v2/hello' },
+  },
+  {
+    ...http('waypoint-split', 'L7 route: 75 : 25, each request by itself', 'foo/sleep', service(HELLO), {
+      ...behindWaypoint('foo/sleep', `${ROUTE} split`),
+      hops: [A, WAYPOINT, D],
+    }),
+    traffic: { kind: 'http', requests: SPLIT_REQUESTS },
+  },
+  {
+    id: 'waypoint-tcp',
+    title: 'TCP through the waypoint',
+    from: 'foo/sleep',
+    target: { to: HELLO, by: 'service', port: 'tcp' },
+    traffic: { kind: 'half-close', bytes: HALF_CLOSE_BYTES },
+    expected: { ...behindWaypoint('foo/sleep', undefined, VERSIONS, 'tcp'), hops: [A, WAYPOINT, D] },
+  },
+  {
+    ...http('waypoint-denied', 'L7 policy of the service', 'foo/sleep', service(HELLO), {
+      ...deniedByWaypoint('foo/sleep', 'bar-2/no-reset'),
+      hops: [A, WAYPOINT],
+    }),
+    traffic: { kind: 'http', path: '/reset' },
+  },
+  {
+    ...http('waypoint-denied-sidecar', 'L7 policy of the waypoint', 'foo/sleep-sidecar', service(HELLO), {
+      ...deniedByWaypoint('foo/sleep-sidecar', 'bar-2/no-admin'),
+      hops: [FOO_SIDECAR, WAYPOINT],
+    }),
+    traffic: { kind: 'http', path: '/admin' },
+  },
+  http('hairpin', 'hairpin: dials the pod, not in the mesh', 'plain/client', pod('bar-2/helloworld-v1'), {
+    ...behindWaypoint(undefined, undefined, ['bar-2/helloworld-v1']),
+    hops: [D, WAYPOINT, D],
+  }),
+  {
+    ...http('hairpin-denied', 'hairpin: meets the same policy', 'plain/client', pod('bar-2/helloworld-v1'), {
+      ...deniedByWaypoint(undefined, 'bar-2/no-admin'),
+      hops: [D, WAYPOINT],
+    }),
+    traffic: { kind: 'http', path: '/admin' },
+  },
   http('ambient-across-nodes-pod', 'ambient → ambient, across nodes', 'foo/sleep', pod('bar-1/httpbin'), {
     ...proven('foo/sleep', 'bar-1/httpbin', ALLOW_SLEEP),
     hops: [A, B],
@@ -92,13 +170,13 @@ export const COEXISTENCE: readonly Scenario[] = [
     ...proven('foo/sleep', 'foo/web'),
     hops: [A, A],
   }),
-  http('uncaptured-to-ambient', 'not in the mesh → ambient', 'plain/client', pod('bar-2/helloworld'), {
+  http('uncaptured-to-ambient', 'not in the mesh → ambient', 'plain/client', pod('bar-3/helloworld'), {
     ...unproven(),
     hops: [D],
   }),
   http('ambient-to-outside', 'ambient → outside', 'foo/sleep', pod('outside'), { ...unproven(), hops: [A] }),
-  http('denied-by-policy', 'denied by name', 'foo/web', service('bar-2/helloworld'), {
-    ...proven('foo/web', 'bar-2/helloworld', DENY_WEB),
+  http('denied-by-policy', 'denied by name', 'foo/web', service('bar-3/helloworld'), {
+    ...proven('foo/web', 'bar-3/helloworld', DENY_WEB),
     verdict: 'denied',
     hops: [A, D],
   }),
@@ -119,21 +197,46 @@ export const COEXISTENCE: readonly Scenario[] = [
     id: 'one-gibibyte',
     title: '1 GiB, SHA-256 compared',
     from: 'foo/sleep',
-    target: service('bar-2/helloworld'),
+    target: service('bar-3/helloworld'),
     traffic: { kind: 'download', bytes: GIBIBYTE },
-    expected: { ...proven('foo/sleep', 'bar-2/helloworld'), hops: [A, D] },
+    expected: { ...proven('foo/sleep', 'bar-3/helloworld'), hops: [A, D] },
   },
 ]
 
+/**
+ * What an Envoy in the sidecar's seat makes of the ways through a waypoint: like Istio's sidecars it knows of none and
+ * dials a pod, whose ztunnel sends the connection there. Asked for a pod, the waypoint has no route and no policy of a
+ * service to go by.
+ */
+const BY_ENVOY: ReadonlyMap<string, Partial<Expectation>> = new Map([
+  [
+    'sidecar-to-waypoint',
+    {
+      ...behindWaypoint('foo/sleep-sidecar', undefined),
+      hops: [FOO_SIDECAR, D, WAYPOINT, D],
+    },
+  ],
+  ['waypoint-denied-sidecar', { hops: [FOO_SIDECAR, D, WAYPOINT], server: HELLOWORLD }],
+])
+
 /** Those whose pods and policies exist: all of them, unless the lab runs someone's own manifests. */
-export function scenariosFor({ pods, services, policies, outside }: Topology): readonly Scenario[] {
-  return COEXISTENCE.filter(({ from, target, expected }) => {
+export function scenariosFor(topology: Topology, sidecarProxy = 'ztunnel'): readonly Scenario[] {
+  const { pods, services, policies, outside } = topology
+  const present = COEXISTENCE.filter(({ from, target, expected }) => {
     if (expected.policy !== undefined && !policies.includes(expected.policy)) return false
     const clientIsThere = pods.some(({ id }) => id === from)
     if (target.to === outside.name) return clientIsThere
-    const podIsThere = pods.some(({ id, ports }) => id === target.to && ports[target.port] !== undefined)
+    const { waypoint } = expected
+    if (waypoint !== undefined && !pods.some((pod) => waypointName(pod) === waypoint.name)) return false
+    const servers = waypoint?.backends ?? [target.to]
+    const podIsThere = pods.some(({ id, ports }) => servers.includes(id) && ports[target.port] !== undefined)
     const serviceIsThere = services.some(({ namespace, name }) => `${namespace}/${name}` === target.to)
     return clientIsThere && podIsThere && (target.by === 'pod' || serviceIsThere)
+  })
+  if (sidecarProxy === 'ztunnel') return present
+  return present.map((scenario) => {
+    const other = BY_ENVOY.get(scenario.id)
+    return other === undefined ? scenario : { ...scenario, expected: { ...scenario.expected, ...other } }
   })
 }
 
@@ -156,6 +259,41 @@ function proven(from: string, to: string, policy?: string): Omit<Expectation, 'h
 
 function unproven(): Omit<Expectation, 'hops'> {
   return { wire: 'plain', verdict: 'allowed', policy: undefined, client: undefined, server: undefined }
+}
+
+/** Let through by the waypoint of bar-2; `from` undefined for who proves nothing and has to be sent there. */
+function behindWaypoint(
+  from: string | undefined,
+  route: string | undefined,
+  backends: readonly string[] = VERSIONS,
+  port: 'http' | 'tcp' = 'http',
+): Omit<Expectation, 'hops'> {
+  return {
+    wire: from === undefined ? 'plain' : 'HBONE',
+    verdict: 'allowed',
+    policy: undefined,
+    client: from === undefined ? undefined : spiffe(from),
+    server: HELLOWORLD,
+    waypoint: {
+      name: WAYPOINT,
+      identity: spiffe('bar-2/waypoint'),
+      ...(port === 'tcp' ? {} : { status: 200 }),
+      ...(route === undefined ? {} : { route }),
+      backends,
+    },
+  }
+}
+
+/** The waypoint itself is the last that the client's side sees. */
+function deniedByWaypoint(from: string | undefined, policy: string): Omit<Expectation, 'hops'> {
+  const { waypoint, ...allowed } = behindWaypoint(from, undefined, VERSIONS)
+  return {
+    ...allowed,
+    verdict: 'denied',
+    policy,
+    server: from === undefined ? undefined : spiffe('bar-2/waypoint'),
+    ...(waypoint === undefined ? {} : { waypoint: { ...waypoint, status: 403 } }),
+  }
 }
 
 /** In the lab each pod has a service account of its own name. */

@@ -54,7 +54,7 @@ export function nodeTokenFile(state: LabState, node: string): string {
   return join(state.tokens, node)
 }
 
-/** Where a sidecar finds its token. */
+/** Where a sidecar or a waypoint finds its token. */
 export function podTokenFile(state: LabState, pod: LabPod): string {
   return join(state.tokens, pod.netns)
 }
@@ -66,7 +66,7 @@ async function issueTokens(state: LabState, { nodes, pods }: Topology): Promise<
     const token = await issuer.issueNodeToken({ node: name, ttlSeconds })
     await writeFile(nodeTokenFile(state, name), token, { mode: 0o600 })
   }
-  for (const pod of pods.filter(({ mode }) => mode === 'sidecar')) {
+  for (const pod of pods.filter(({ mode, gateway }) => mode === 'sidecar' || gateway !== undefined)) {
     const { namespace, serviceAccount, name, node } = pod
     const token = await issuer.issueWorkloadToken({ namespace, serviceAccount, pod: name, node, ttlSeconds })
     await writeFile(podTokenFile(state, pod), token, { mode: 0o600 })

@@ -7,7 +7,10 @@ t.test("the lab's own manifests", async (t) => {
   const modes = Object.fromEntries(topology.pods.map(({ id, node, mode }) => [id, `${mode} on ${node}`]))
   t.same(modes, {
     'bar-1/httpbin': 'ambient on node-b',
-    'bar-2/helloworld': 'ambient on node-d',
+    'bar-2/helloworld-v1': 'ambient on node-d',
+    'bar-2/helloworld-v2': 'ambient on node-d',
+    'bar-2/waypoint': 'plain on node-c',
+    'bar-3/helloworld': 'ambient on node-d',
     'bar/httpbin': 'sidecar on node-b',
     'bar/httpbin-legacy': 'sidecar on node-b',
     'foo/sleep': 'ambient on node-a',
@@ -15,6 +18,10 @@ t.test("the lab's own manifests", async (t) => {
     'foo/web': 'ambient on node-a',
     'plain/client': 'plain on node-b',
   })
+  t.same(
+    topology.pods.filter(({ gateway }) => gateway !== undefined).map(({ id, gateway }) => [id, gateway]),
+    [['bar-2/waypoint', 'bar-2/waypoint']],
+  )
   t.equal(namespaceOf(topology, 'foo/sleep'), 'foo.sleep')
   t.equal(namespaceOf(topology, 'node-a'), 'node-a')
   t.throws(() => namespaceOf(topology, 'foo/nobody'), { code: 'unknown-namespace', message: /foo\/sleep/ })

@@ -6,6 +6,7 @@ import {
   type Pod,
   TUNNEL_LABEL,
 } from '../xds/kubernetes/index.ts'
+import { GATEWAY_NAME_LABEL, WAYPOINT_CLASS } from '../xds/kubernetes/waypoint-bindings.ts'
 import { LabError } from './errors.ts'
 
 /** A machine of the lab: a network namespace with an uplink and a subnet of pods. */
@@ -40,6 +41,8 @@ export interface LabPod {
   readonly mode: PodMode
   /** A sidecar that terminates HBONE by itself. */
   readonly nativeTunnel: boolean
+  /** `namespace/name` of the Gateway whose waypoint runs in it; left out for all others. */
+  readonly gateway?: string
   /** Ports of its application; a pod without any is a client. */
   readonly ports: { readonly http?: number; readonly tcp?: number }
 }
@@ -88,7 +91,7 @@ export const OUTSIDE: LabHost = { name: 'outside', address: '203.0.113.10', ipv6
 /** Ports of the application on the outside host. */
 export const OUTSIDE_PORTS = { http: 8000, tcp: 9000 } as const
 
-/** Four nodes; node-c holds no pod yet: the waypoint of bar-2 will live there. */
+/** Four nodes. */
 export const NODES: readonly LabNode[] = ['a', 'b', 'c', 'd'].map((letter, index) => ({
   name: `node-${letter}`,
   address: `172.18.0.${11 + index}`,
@@ -159,6 +162,7 @@ function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {
   const port = (portName: string): number | undefined =>
     pod.spec.ports.find((candidate) => candidate.name === portName)?.containerPort
   const [http, tcp] = [port('http'), port('tcp')]
+  const gateway = gatewayOf(pod, objects)
   return {
     id,
     netns: `${namespace}.${name}`,
@@ -170,6 +174,7 @@ function toLabPod(pod: Pod, objects: KubernetesObjects): LabPod {
     addresses,
     mode: modeOf(pod, objects),
     nativeTunnel: pod.metadata.labels[TUNNEL_LABEL] === 'http',
+    ...(gateway === undefined ? {} : { gateway }),
     ports: { ...(http === undefined ? {} : { http }), ...(tcp === undefined ? {} : { tcp }) },
   }
 }
@@ -191,6 +196,13 @@ function preferred(addresses: readonly string[]): string | undefined {
 function modeOf(pod: Pod, objects: KubernetesObjects): PodMode {
   if (pod.metadata.labels['sidecar.istio.io/inject'] === 'true') return 'sidecar'
   return isCaptured(pod, objects.namespaces.get(pod.metadata.namespace)) ? 'ambient' : 'plain'
+}
+
+/** An instance of a waypoint that ends HBONE by itself; one behind the node's proxy is not the lab's to run. */
+function gatewayOf({ metadata }: Pod, { gateways }: KubernetesObjects): string | undefined {
+  const gateway = `${metadata.namespace}/${metadata.labels[GATEWAY_NAME_LABEL] ?? ''}`
+  if (gateways.get(gateway)?.spec.gatewayClassName !== WAYPOINT_CLASS) return undefined
+  return metadata.labels[TUNNEL_LABEL] === 'http' ? gateway : undefined
 }
 
 function servicesOf(objects: KubernetesObjects): readonly LabService[] {

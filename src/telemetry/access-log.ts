@@ -136,7 +136,8 @@ function workloadName({ workload, baggage }: ConnectionEnd): string | undefined 
   return filled(workload?.name ?? baggage?.serviceName)
 }
 
-function expectedIdentity({ workload, identity }: ConnectionEnd): string | undefined {
+/** Whom one end of a secure connection is. */
+export function expectedIdentity({ workload, identity }: ConnectionEnd): string | undefined {
   return identity ?? (workload === undefined ? undefined : workloadPrincipal(workload))
 }
 

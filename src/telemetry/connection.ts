@@ -1,4 +1,4 @@
-import { AccessLog } from './access-log.ts'
+import { AccessLog, expectedIdentity } from './access-log.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { ConnectionEnding, ConnectionInfo, EarlyRejection } from './connection-info.ts'
 import type { ScopedLogger } from './logger.ts'
@@ -27,6 +27,7 @@ export interface LiveConnection {
   readonly hboneAddress: string | undefined
   readonly service: string | undefined
   readonly destinationWorkload: string | undefined
+  readonly destinationIdentity: string | undefined
   readonly secure: boolean
   readonly traceId: string | undefined
   readonly bytesSent: number
@@ -132,6 +133,7 @@ class ConnectionRecord implements OpenConnection {
       hboneAddress: destination.hboneAddress,
       service: destination.service?.hostname,
       destinationWorkload: destination.workload?.name ?? destination.baggage?.workloadName,
+      destinationIdentity: secure ? expectedIdentity(destination) : undefined,
       secure,
       traceId,
       bytesSent: counts.sent,

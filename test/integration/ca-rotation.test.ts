@@ -15,7 +15,7 @@ t.setTimeout(180_000)
 t.test('intermediate and root are replaced, and no connection fails meanwhile', async (t) => {
   await using lab = await startLab({ svidTtl: '12s' })
   const bar1 = lab.resolve({ to: 'bar-1/httpbin', by: 'service', port: 'tcp' })
-  const bar2 = lab.resolve({ to: 'bar-2/helloworld', by: 'service', port: 'tcp' })
+  const bar2 = lab.resolve({ to: 'bar-3/helloworld', by: 'service', port: 'tcp' })
   const pace = { atOnce: 1, pauseMs: 50 }
   const transfer = await startLongTransfer(lab, 'foo/sleep', bar1)
   const began = [...(await certificatesOf(lab, 'node-a')), ...(await certificatesOf(lab, 'node-b'))]

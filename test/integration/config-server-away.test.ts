@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 const DENY_SLEEP = `
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: { name: deny-sleep, namespace: bar-2 }
+metadata: { name: deny-sleep, namespace: bar-3 }
 spec:
   action: DENY
   rules:
@@ -20,7 +20,7 @@ t.test(
   'without a config server traffic flows on, and what changed meanwhile arrives with its return',
   async (t) => {
     await using lab = await startLab()
-    const target: Target = { to: 'bar-2/helloworld', by: 'service', port: 'http' }
+    const target: Target = { to: 'bar-3/helloworld', by: 'service', port: 'http' }
     t.equal((await lab.get('foo/sleep', target)).status, 200, 'before')
 
     await lab.stopConfigServer()
@@ -33,7 +33,7 @@ t.test(
     await lab.startConfigServer()
     // A request that is under way when the policy comes is cut, which is another line of the log.
     const isDenied = ({ error }: { error?: string | undefined }): boolean =>
-      error?.includes('explicitly denied by: bar-2/deny-sleep') === true
+      error?.includes('explicitly denied by: bar-3/deny-sleep') === true
     await until(
       async () => (await lab.get('foo/sleep', target)).status !== 200 && lab.proxyLogs().some(isDenied),
       'the new policy to be enforced, and logged',

@@ -13,7 +13,7 @@ import { until } from '../support/until.ts'
 
 t.setTimeout(120_000)
 
-const TARGET: Target = { to: 'bar-2/helloworld', by: 'service', port: 'http' }
+const TARGET: Target = { to: 'bar-3/helloworld', by: 'service', port: 'http' }
 const DENIED = 'foo/sleep-sidecar'
 const ALLOWED = 'foo/sleep'
 
@@ -21,7 +21,7 @@ const ALLOWED = 'foo/sleep'
 const policy = (name: string) => `
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: bar-2 }
+metadata: { name: ${name}, namespace: bar-3 }
 spec:
   selector: { matchLabels: { app: helloworld } }
   rules:
@@ -113,7 +113,7 @@ function put(lab: MeshLab, yaml: string): void {
 async function enforced(lab: MeshLab, name: string, node = 'node-d'): Promise<boolean> {
   const { body } = await lab.admin(node, '/config_dump')
   const { policies } = JSON.parse(body) as { policies: { name: string; namespace: string }[] }
-  const own = policies.filter(({ namespace }) => namespace === 'bar-2')
+  const own = policies.filter(({ namespace }) => namespace === 'bar-3')
   return own.some((policy) => policy.name === name)
 }
 

@@ -12,11 +12,11 @@ const CONNECTIONS = [
   ['foo/sleep', 'node-a', 'httpbin.bar-1:80'],
   ['foo/sleep', 'node-a', 'bar-1/httpbin:8000'],
   ['foo/sleep', 'node-a', 'httpbin-legacy.bar:80'],
-  ['foo/web', 'node-a', 'helloworld.bar-2:80'],
+  ['foo/web', 'node-a', 'helloworld.bar-3:80'],
   ['foo/web', 'node-a', 'httpbin.bar-1:80'],
-  ['foo/sleep-sidecar', 'node-a', 'helloworld.bar-2:80'],
+  ['foo/sleep-sidecar', 'node-a', 'helloworld.bar-3:80'],
   ['plain/client', 'node-b', 'bar-1/httpbin:8000'],
-  ['plain/client', 'node-b', 'bar-2/helloworld:8000'],
+  ['plain/client', 'node-b', 'bar-3/helloworld:8000'],
 ] as const
 
 t.test('what explain says is what then happens', async (t) => {

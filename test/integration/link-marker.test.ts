@@ -35,7 +35,7 @@ t.test(
     const vip = (to: string): Target => ({ to, by: 'service', port: 'http' })
     t.equal(await readable('foo/sleep', vip('bar-1/httpbin')), 0, 'ambient to ambient')
     t.equal(await readable('foo/sleep', vip('bar/httpbin')), 0, 'ambient to sidecar')
-    t.equal(await readable('foo/sleep-sidecar', vip('bar-2/helloworld')), 0, 'sidecar to ambient')
+    t.equal(await readable('foo/sleep-sidecar', vip('bar-3/helloworld')), 0, 'sidecar to ambient')
     t.equal(await readable('foo/sleep', vip('bar/httpbin-legacy')), CONNECTIONS, 'ambient to legacy sidecar')
     t.equal(capture.statistics().droppedByKernel, 0, 'nothing escaped the capture')
   },

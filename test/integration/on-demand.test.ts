@@ -22,7 +22,7 @@ t.test(
     const { workloads, services } = JSON.parse(dump) as { workloads: Named[]; services: Named[] }
     const names = workloads.map(({ namespace, name }) => `${namespace}/${name}`)
     t.has(names, ['bar-1/httpbin', 'foo/sleep'])
-    t.notOk(names.includes('bar-2/helloworld'), 'nobody on this node has asked for that one')
+    t.notOk(names.includes('bar-3/helloworld'), 'nobody on this node has asked for that one')
     t.same(
       services.map(({ name }) => name),
       ['httpbin'],

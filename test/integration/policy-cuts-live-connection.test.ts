@@ -64,7 +64,7 @@ async function isCut(
 t.test('whatever comes to deny a running transfer cuts it, and no other', async (t) => {
   await using lab = await startLab()
   const target = lab.resolve({ to: 'bar-1/httpbin', by: 'service', port: 'tcp' })
-  const elsewhere = lab.resolve({ to: 'bar-2/helloworld', by: 'service', port: 'tcp' })
+  const elsewhere = lab.resolve({ to: 'bar-3/helloworld', by: 'service', port: 'tcp' })
   const start = (): Promise<ClientProgram> => startLongTransfer(lab, 'foo/sleep', target)
   const untouched = await startLongTransfer(lab, 'foo/sleep', elsewhere)
   const file = (name: string): string => join(lab.state.config, name)

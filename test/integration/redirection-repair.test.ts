@@ -7,7 +7,7 @@ import { until } from '../support/until.ts'
 t.test('a pod whose rules are flushed is captured again, and its open mesh goes on', async (t) => {
   await using lab = await startLab()
   const namespace = lab.network.namespace('foo.sleep')
-  const target = { to: 'bar-2/helloworld', by: 'service', port: 'http' } as const
+  const target = { to: 'bar-3/helloworld', by: 'service', port: 'http' } as const
   t.equal(await isCaptured(), true)
   const repaired = lab
     .component('agent@node-a')

@@ -11,12 +11,12 @@ import { until } from '../support/until.ts'
 const STRICT = `
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
-metadata: { name: default, namespace: bar-2 }
+metadata: { name: default, namespace: bar-3 }
 spec: { mtls: { mode: STRICT } }
 `
 const POLICY = 'istio-system/istio_converted_static_strict'
-const SERVICE = { to: 'bar-2/helloworld', by: 'service', port: 'http' } as const
-const POD = { to: 'bar-2/helloworld', by: 'pod', port: 'http' } as const
+const SERVICE = { to: 'bar-3/helloworld', by: 'service', port: 'http' } as const
+const POD = { to: 'bar-3/helloworld', by: 'pod', port: 'http' } as const
 const JUDGED = 'no identity from 10.244.2.20 to 10.244.4.10'
 
 t.test('STRICT: captured pods and sidecars get in, plaintext does not, also not what was open', async (t) => {
@@ -46,7 +46,7 @@ t.test('STRICT: captured pods and sidecars get in, plaintext does not, also not 
       judged: `${JUDGED}:8000`,
     },
   ])
-  const query = '/explain?source=plain/client&destination=bar-2/helloworld:8000'
+  const query = '/explain?source=plain/client&destination=bar-3/helloworld:8000'
   const { arrival } = JSON.parse((await lab.admin('node-d', query)).body) as Explanation
   t.match(arrival, { verdict: { allowed: false, policy: POLICY, rule: 1 } })
   t.equal(arrival?.context.sourceIdentity, undefined)

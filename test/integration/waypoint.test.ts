@@ -12,7 +12,7 @@ const POD = '10.244.4.10'
 const CLIENT = 'spiffe://cluster.local/ns/app/sa/client'
 
 t.test('client, ztunnel, waypoint, ztunnel, application', async (t) => {
-  await using lab = await startLab({ manifests: MESH })
+  await using lab = await startLab({ manifests: MESH, waypoints: false })
   await using waypoint = await startWaypointProcess(lab, 'app/waypoint')
   const http = (from: string, host: string, path: string, marker = lab.newMarker(), port = 80) =>
     lab.connect(from, { kind: 'http', host, port, path, marker })

@@ -8,7 +8,7 @@ export async function worksOverIpv4(t: Test, options: LabOptions): Promise<void>
   const hbone = await lab.get('foo/sleep', { to: 'bar-1/httpbin', by: 'service', port: 'http' })
   t.match(hbone, { ok: true, status: 200 }, 'from a pod to a service, by identity')
   t.equal(JSON.parse(hbone.body ?? '{}').from, '10.244.1.10', 'with the address of the client')
-  const plain = await lab.get('plain/client', { to: 'bar-2/helloworld', by: 'pod', port: 'http' })
+  const plain = await lab.get('plain/client', { to: 'bar-3/helloworld', by: 'pod', port: 'http' })
   t.match(plain, { ok: true, status: 200 }, 'plaintext into a captured pod')
   const outside = await lab.get('foo/sleep', { to: 'outside', by: 'pod', port: 'http' })
   t.match(outside, { ok: true, status: 200 }, 'from a captured pod to outside')

@@ -3,7 +3,7 @@
 //
 //   node client.ts '{"kind":"http","host":"10.96.2.12","port":80,"path":"/","marker":"m-1"}'
 import { createHash } from 'node:crypto'
-import { type IncomingMessage, request } from 'node:http'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 
 interface ClientRequest {
@@ -12,6 +12,12 @@ interface ClientRequest {
   readonly port: number
   /** HTTP only. */
   readonly path?: string
+  /** HTTP only: how many, on one connection. Default 1. */
+  readonly requests?: number
+  /** HTTP only. Default GET. */
+  readonly method?: string
+  /** HTTP only, besides the marker. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Text that must arrive and must come back. */
   readonly marker: string
   /** TCP only: bytes to send before the half-close. */
@@ -42,17 +48,39 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ...seen, ...outcome, milliseconds })}\n`)
 }
 
-function overHttp(
+async function overHttp(
   options: ClientRequest,
   onConnected: (socket: Socket) => void,
 ): Promise<Record<string, unknown>> {
+  const { requests = 1 } = options
+  const agent = requests > 1 ? new Agent({ keepAlive: true, maxSockets: 1 }) : false
+  const statuses: unknown[] = []
+  try {
+    for (;;) {
+      const outcome = await oneRequest(options, agent, onConnected)
+      statuses.push(outcome['status'])
+      if (statuses.length === requests) return { ...outcome, statuses }
+    }
+  } finally {
+    if (agent !== false) agent.destroy()
+  }
+}
+
+function oneRequest(
+  options: ClientRequest,
+  agent: Agent | false,
+  onConnected: (socket: Socket) => void,
+): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    const { host, port, path, marker } = options
-    const headers = { 'x-lab-marker': marker, connection: 'close' }
-    const call = request({ host, port, path: path ?? '/', headers, agent: false }, (response) => {
+    const { host, port, path = '/', method = 'GET', marker } = options
+    const closing = agent === false ? { connection: 'close' } : {}
+    const headers = { 'x-lab-marker': marker, ...closing, ...options.headers }
+    const call = request({ host, port, path, method, headers, agent }, (response) => {
       readBody(response, marker).then(resolve, reject)
     })
-    call.on('socket', (socket) => socket.once('connect', () => onConnected(socket)))
+    call.on('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', () => onConnected(socket))
+    })
     const patience = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
     call.setTimeout(patience, () => call.destroy(new Error(`no answer within ${patience} ms`)))
     call.on('error', reject)
@@ -72,6 +100,7 @@ async function readBody(response: IncomingMessage, marker: string): Promise<Reco
   const text = Buffer.concat(kept).toString('utf8')
   return {
     status: response.statusCode,
+    headers: response.headers,
     received,
     sha256: hash.digest('hex'),
     announcedSha256: response.trailers['x-sha256'],

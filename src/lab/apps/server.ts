@@ -7,6 +7,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createTcpServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout } from 'node:timers/promises'
 
 interface ServerOptions {
   readonly name: string
@@ -17,6 +18,7 @@ interface ServerOptions {
 /** One block is made once and sent again and again: the server's own work must not be what is measured. */
 const BLOCK_BYTES = 1024 * 1024
 const MAX_DOWNLOAD_BYTES = 1024 ** 4
+const MAX_MARKERS = 1_000
 
 function main(): void {
   const options = JSON.parse(process.argv[2] ?? '{}') as ServerOptions
@@ -27,16 +29,50 @@ function main(): void {
 }
 
 function serveHttp(name: string, port: number): Promise<void> {
+  const seen: Seen = new Map()
   const server = createHttpServer((request, response) => {
-    respond(name, request, response).catch((error: unknown) => response.destroy(error as Error))
+    respond(name, seen, request, response).catch((error: unknown) => response.destroy(error as Error))
+  })
+  // Whatever the protocol: what comes after the switch comes back.
+  server.on('upgrade', (request, socket) => {
+    socket.on('error', () => socket.destroy())
+    const protocol = request.headers.upgrade ?? ''
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\nX-App: ${name}\r\n\r\n`,
+    )
+    socket.pipe(socket)
   })
   return new Promise((resolve) => server.listen(port, resolve))
 }
 
-async function respond(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Requests of an HTTP server by their markers, the last ones. */
+type Seen = Map<string, number>
+
+/** How many requests with this marker there were, this one included. */
+function countRequest(seen: Seen, marker: string): number {
+  const count = (seen.get(marker) ?? 0) + 1
+  seen.delete(marker)
+  seen.set(marker, count)
+  const [oldest] = seen.keys()
+  if (seen.size > MAX_MARKERS && oldest !== undefined) seen.delete(oldest)
+  return count
+}
+
+async function respond(
+  name: string,
+  seen: Seen,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://app')
   const download = /^\/bytes\/(\d+)$/.exec(url.pathname)
   if (download !== null) return sendBytes(Number(download[1]), response)
+  const delay = /^\/delay\/(\d{1,5})$/.exec(url.pathname)
+  if (delay !== null) await setTimeout(Number(delay[1]))
+  // Who is told to fail, fails; another instance of the same service does not.
+  if (request.headers['x-lab-fail'] === name) response.statusCode = 503
+  const marker = String(request.headers['x-lab-marker'] ?? '')
+  const count = countRequest(seen, marker)
   const received = await digest(request)
   const answer = {
     app: name,
@@ -44,6 +80,7 @@ async function respond(name: string, request: IncomingMessage, response: ServerR
     method: request.method,
     path: request.url,
     headers: request.headers,
+    seen: count,
     ...received,
   }
   response.setHeader('content-type', 'application/json')

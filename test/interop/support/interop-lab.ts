@@ -186,7 +186,8 @@ export const SEATS: LabOptions = { manifests: new URL('./mesh-seats', import.met
 /** Starts the lab; it ends with the test. */
 export async function startInteropLab(t: Test, options: LabOptions = {}): Promise<InteropLab> {
   const manifests = new URL('./mesh', import.meta.url).pathname
-  const mesh = await startLab({ manifests, ...options })
+  // The waypoints' seats are for Envoys.
+  const mesh = await startLab({ manifests, waypoints: false, ...options })
   t.teardown(() => mesh.close())
   const folder = join(mesh.state.certs, 'envoy')
   await mkdir(folder, { mode: 0o700 })
