@@ -9,6 +9,8 @@ import { BASE_IMAGE, writeRootFileSystem } from './base-image.ts'
 
 /** A Docker Engine of the test's own, in the namespaces that the test is in. */
 export interface Engine {
+  /** Where it keeps all that it has: sockets, images, and the network namespaces in `exec/netns`. */
+  readonly directory: string
   /** As `DOCKER_HOST`. */
   readonly host: string
   readonly socket: string
@@ -23,13 +25,12 @@ export interface Engine {
 }
 
 const START_TIMEOUT_MS = 60_000
+const END_TIMEOUT_MS = 45_000
 
 /** Starts one, with the base image in it. */
 export async function startEngine(options: { readonly liveRestore?: boolean } = {}): Promise<Engine> {
-  const directory = mkdtempSync(join(tmpdir(), 'docker-engine-'))
-  const engine = new OwnEngine(directory, options.liveRestore ?? false)
-  await engine.start()
-  const root = join(directory, 'root')
+  const engine = await startBareEngine(options.liveRestore === true ? ['--live-restore'] : [])
+  const root = join(engine.directory, 'root')
   mkdirSync(root)
   writeRootFileSystem(root)
   const environment = ['--change', 'ENV PATH=/usr/bin:/bin']
@@ -43,16 +44,23 @@ export async function startEngine(options: { readonly liveRestore?: boolean } = 
   return engine
 }
 
+/** Starts one with nothing in it; `flags` are dockerd's. */
+export async function startBareEngine(flags: readonly string[] = []): Promise<Engine> {
+  const engine = new OwnEngine(mkdtempSync(join(tmpdir(), 'docker-engine-')), flags)
+  await engine.start()
+  return engine
+}
+
 class OwnEngine implements Engine {
   readonly socket: string
   readonly host: string
-  readonly #directory: string
-  readonly #liveRestore: boolean
+  readonly directory: string
+  readonly #flags: readonly string[]
   #daemon: ChildProcess | undefined
 
-  constructor(directory: string, liveRestore: boolean) {
-    this.#directory = directory
-    this.#liveRestore = liveRestore
+  constructor(directory: string, flags: readonly string[]) {
+    this.directory = directory
+    this.#flags = flags
     this.socket = join(directory, 'docker.sock')
     this.host = `unix://${this.socket}`
   }
@@ -64,12 +72,11 @@ class OwnEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    const at = (name: string) => join(this.#directory, name)
+    const at = (name: string) => join(this.directory, name)
     const folders = ['--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')]
-    const flags = this.#liveRestore ? ['--live-restore'] : []
     const log = openSync(at('log'), 'a')
     const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` }
-    this.#daemon = spawn('dockerd', [...folders, ...flags, '-H', this.host], {
+    this.#daemon = spawn('dockerd', [...folders, ...this.#flags, '-H', this.host], {
       stdio: ['ignore', log, log],
       env,
     })
@@ -100,15 +107,18 @@ class OwnEngine implements Engine {
     // What is mounted below goes with the mount namespace; the files would stay.
     execFileSync('sh', [
       '-c',
-      `grep -o ' ${this.#directory}[^ ]*' /proc/mounts | sort -r | xargs -r umount -l`,
+      `grep -o ' ${this.directory}[^ ]*' /proc/mounts | sort -r | xargs -r umount -l`,
     ])
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const daemon = this.#daemon
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return
     daemon.kill(signal)
+    // One that hangs at its end is no reason to wait for the test's own time-out.
+    const impatience = setTimeout(() => daemon.kill('SIGKILL'), END_TIMEOUT_MS)
     await once(daemon, 'exit')
+    clearTimeout(impatience)
   }
 }

@@ -5,11 +5,20 @@ import { spawnSync } from 'node:child_process'
  * says what to do.
  */
 export function installEngine(): void {
-  if (has('dockerd') && has('docker') && has('iptables')) return
-  if (process.getuid?.() !== 0)
-    throw new Error('there is no dockerd, and only root may install it: apt-get install docker.io')
+  installPrograms({ dockerd: 'docker.io', docker: 'docker.io', iptables: 'iptables' })
+}
+
+/** Installs the programs that are missing, each by the name of Debian's package. Throws what to do where that cannot be. */
+export function installPrograms(packages: Readonly<Record<string, string>>): void {
+  const missing = Object.entries(packages).filter(([program]) => !has(program))
+  if (missing.length === 0) return
+  const names = [...new Set(missing.map(([, name]) => name))]
+  if (process.getuid?.() !== 0) {
+    const install = `apt-get install ${names.join(' ')}`
+    throw new Error(`there is no ${missing[0]?.[0]}, and only root may install it: ${install}`)
+  }
   run('apt-get', 'update', '-qq')
-  run('apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'docker.io', 'iptables')
+  run('apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...names)
 }
 
 function has(program: string): boolean {
