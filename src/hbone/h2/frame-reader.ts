@@ -56,6 +56,7 @@ export class FrameReader {
   #paddingLeft = 0
   #body: Buffer | undefined
   #bodyLength = 0
+  #stopped = false
 
   constructor(listener: FrameListener, options: FrameReaderOptions) {
     this.#listener = listener
@@ -65,7 +66,7 @@ export class FrameReader {
 
   read(bytes: Buffer): void {
     let at = 0
-    while (at < bytes.length) {
+    while (at < bytes.length && !this.#stopped) {
       switch (this.#state) {
         case HEAD:
           at = this.#readHead(bytes, at)
@@ -86,6 +87,11 @@ export class FrameReader {
           at = this.#readPreface(bytes, at)
       }
     }
+  }
+
+  /** Nothing more is read, not even the rest of what is being read now. */
+  stop(): void {
+    this.#stopped = true
   }
 
   #readPreface(bytes: Buffer, at: number): number {

@@ -3,7 +3,7 @@ export class RateLimit {
   readonly #burst: number
   readonly #perSecond: number
   #left: number
-  #since = 0
+  #since = performance.now()
 
   constructor(burst: number, perSecond: number) {
     this.#burst = burst
@@ -11,11 +11,11 @@ export class RateLimit {
     this.#left = burst
   }
 
-  /** Whether one more is allowed. The clock is only read when what was allowed at once is used up. */
+  /** Whether one more is allowed. After the first time, the clock is only read when what was allowed at once is used up. */
   take(): boolean {
     if (this.#left < 1) {
       const now = performance.now()
-      const earned = this.#since === 0 ? 0 : ((now - this.#since) * this.#perSecond) / 1000
+      const earned = ((now - this.#since) * this.#perSecond) / 1000
       this.#since = now
       this.#left = Math.min(this.#burst, this.#left + earned)
     }

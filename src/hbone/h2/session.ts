@@ -346,6 +346,7 @@ export class Http2Session {
     if (this.destroyed) return
     this.destroyed = true
     this.closed = true
+    this.#reader.stop()
     for (const stream of Array.from(this.#streams.values())) stream.close(error ?? connectionGone())
     this.#pings.length = 0
     if (this.#socket.destroyed) this.#writer.out.clear()
