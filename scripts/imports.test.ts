@@ -21,6 +21,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // The same seat in another place: what is the process's own is the node proxy's.
   waypoint: ['linux', 'mesh', 'identity', 'hbone', 'xds', 'telemetry', 'ztunnel'],
   conformance: ['identity'],
+  // Only what docker compose tells.
+  checks: [],
   docker: ['xds'],
   agent: ['linux', 'zds', 'xds', 'docker', 'telemetry'],
   'config-server': ['mesh', 'identity', 'xds', 'docker', 'telemetry'],
@@ -53,6 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'conformance',
     'waypoint',
     'lab',
+    'checks',
   ],
   '.': ['cli'],
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { agentCommand } from './agent.ts'
 import { certsCommand } from './certs.ts'
+import { checkCommand } from './check.ts'
 import { configCommand } from './config.ts'
 import { configServerCommand } from './config-server.ts'
 import { conformanceCommand } from './conformance.ts'
@@ -21,6 +22,7 @@ export function createProgram(): Command {
     .version(packageVersion())
     .showHelpAfterError()
     .addCommand(labCommand())
+    .addCommand(checkCommand())
     .addCommand(proxyCommand(packageVersion()))
     .addCommand(waypointCommand(packageVersion()))
     .addCommand(configServerCommand())

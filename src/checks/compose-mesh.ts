@@ -1,0 +1,169 @@
+import { execFile } from 'node:child_process'
+import { setTimeout } from 'node:timers/promises'
+import { linesOfConnection, parseAccessLine } from './access-line.ts'
+import { CheckError } from './errors.ts'
+import type { AccessLine, Call, ComposeMesh, ContainerState } from './model.ts'
+
+export interface ComposeMeshOptions {
+  /** Folder of docker-compose.yml. */
+  readonly root: string
+  /** Default: `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/** Reads the mesh of the compose file through `docker compose`, and changes nothing of it. */
+export function composeMesh({ root, env = process.env }: ComposeMeshOptions): ComposeMesh {
+  const docker: Docker = (args) => run(args, root, { ...env, COMPOSE_FILE: env['COMPOSE_FILE'] ?? FILES })
+  const accessLog = (services: readonly string[]) => readAccessLog(docker, services)
+  return {
+    accessLog,
+    logLines: async (service) => (await logOf(docker, service)).split('\n'),
+    call: async (from, url) => {
+      const answer = await curl(docker, from, url)
+      const { clientAddress, ...call } = answer
+      return { ...call, lines: await linesOf(accessLog, clientAddress) }
+    },
+    ask: async (service, url) => {
+      const { stdout } = await succeed(docker, ['exec', '-T', service, 'node', '-e', ASK, url])
+      return parsed(stdout)
+    },
+    read: async (service, path) => (await succeed(docker, ['exec', '-T', service, 'cat', path])).stdout,
+    containers: () => containersOf(docker),
+  }
+}
+
+interface Ran {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs Docker's client. */
+type Docker = (args: readonly string[]) => Promise<Ran>
+
+/** The mesh, and what the labs add. */
+const FILES = 'docker-compose.yml:labs/compose.yml'
+/** All whose access log may have a part of a connection. */
+const PROXIES = ['proxy-a', 'proxy-b', 'neighbour-sidecar', 'waypoint']
+/** A check reads no further back, lines. */
+const MAX_LOG_LINES = 20_000
+/** Of what Docker's client prints. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+const COMPOSE_TIMEOUT_MS = 30_000
+const CALL_TIMEOUT_SECONDS = 5
+/** A proxy writes a connection's line when it has ended; Docker keeps it a moment later. */
+const LINES_TIMEOUT_MS = 3_000
+const LINES_PAUSE_MS = 200
+const MAX_BODY_CHARACTERS = 4_096
+/** Where an image has no curl. */
+const ASK =
+  'fetch(process.argv[1], { signal: AbortSignal.timeout(5000) }).then((r) => r.text()).then((t) => process.stdout.write(t))'
+const MARK = '\n-- '
+const FORMAT = `${MARK}%{http_code} %{exitcode} %{local_ip} %{local_port}`
+
+async function curl(
+  docker: Docker,
+  from: string,
+  url: string,
+): Promise<Omit<Call, 'lines'> & { readonly clientAddress: string }> {
+  const flags = ['--silent', '--max-time', String(CALL_TIMEOUT_SECONDS), '--write-out', FORMAT]
+  const { status, stdout, stderr } = await docker(['compose', 'exec', '-T', from, 'curl', ...flags, url])
+  const end = stdout.lastIndexOf(MARK)
+  if (end < 0)
+    throw new CheckError(
+      'compose',
+      `no request can be made from ${from}: ${stderr.trim() || `exit status ${status}`}: docker compose up -d`,
+    )
+  const [code, exit, ip, port] = stdout.slice(end + MARK.length).split(' ')
+  return {
+    from,
+    url,
+    status: Number(code),
+    exit: Number(exit),
+    body: stdout.slice(0, end).slice(0, MAX_BODY_CHARACTERS),
+    clientAddress: `${ip}:${port}`,
+  }
+}
+
+/** Of the client's side there is one only if it is in the mesh, and of the server's likewise: what comes is waited for, not how much. */
+async function linesOf(
+  accessLog: (services: readonly string[]) => Promise<readonly AccessLine[]>,
+  clientAddress: string,
+): Promise<readonly AccessLine[]> {
+  const until = performance.now() + LINES_TIMEOUT_MS
+  for (;;) {
+    const lines = linesOfConnection(await accessLog(PROXIES), clientAddress)
+    const told = lines.some(
+      ({ fields, message }) => fields['direction'] === 'inbound' || message === 'request',
+    )
+    if (told || performance.now() > until) return lines
+    await setTimeout(LINES_PAUSE_MS)
+  }
+}
+
+async function readAccessLog(docker: Docker, services: readonly string[]): Promise<readonly AccessLine[]> {
+  const logs = await Promise.all(
+    services.map(async (service) => {
+      const lines = (await logOf(docker, service)).split('\n')
+      return lines.flatMap((line) => parseAccessLine(service, line) ?? [])
+    }),
+  )
+  return logs.flat()
+}
+
+/** Empty for a service that is on no profile in use. */
+async function logOf(docker: Docker, service: string): Promise<string> {
+  const flags = ['--no-color', '--no-log-prefix', '--tail', String(MAX_LOG_LINES)]
+  const { status, stdout } = await docker(['compose', '--profile', '*', 'logs', ...flags, service])
+  return status === 0 ? stdout : ''
+}
+
+/** In words that every version of compose understands. */
+async function containersOf(docker: Docker): Promise<readonly ContainerState[]> {
+  const { stdout: ids } = await succeed(docker, ['ps', '--all', '--quiet'])
+  const listed = ids.split('\n').filter((id) => id !== '')
+  if (listed.length === 0) return []
+  const format = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}}'
+  const { stdout } = await docker(['inspect', '--format', format, ...listed])
+  return stdout.split('\n').flatMap((line): ContainerState[] => {
+    const [service, state] = line.split(' ')
+    return service === undefined || state === undefined ? [] : [{ service, state }]
+  })
+}
+
+async function succeed(docker: Docker, args: readonly string[]): Promise<Ran> {
+  const ran = await docker(['compose', ...args])
+  if (ran.status === 0) return ran
+  throw new CheckError(
+    'compose',
+    `docker compose ${args.slice(0, 3).join(' ')} …: ${ran.stderr.trim() || `exit status ${ran.status}`}`,
+  )
+}
+
+function run(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Ran> {
+  const options = { cwd, env, maxBuffer: MAX_OUTPUT_BYTES, timeout: COMPOSE_TIMEOUT_MS }
+  return new Promise((resolve, reject) => {
+    execFile('docker', args, options, (error, stdout, stderr) => {
+      if (error === null) return resolve({ status: 0, stdout, stderr })
+      if (typeof error.code === 'number') return resolve({ status: error.code, stdout, stderr })
+      const why = error.killed === true ? `no end within ${COMPOSE_TIMEOUT_MS / 1_000} s` : error.message
+      reject(
+        new CheckError('compose', `docker compose cannot be run: ${why}: is Docker installed?`, {
+          cause: error,
+        }),
+      )
+    })
+  })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
