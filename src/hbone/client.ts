@@ -91,8 +91,11 @@ function handshake(options: DialOptions, settings: HboneSettings): Promise<Hbone
       started.onClose = (cause) => {
         if (cause !== undefined) reject(http2Error(cause))
       }
-      started.onSettings = () =>
+      started.onSettings = () => {
+        // Those that follow change what the session keeps to, and nothing else.
+        started.onSettings = ignore
         resolve(new HboneConnection({ session: started, socket, settings, ...peerOf(tls) }))
+      }
     })
     // The listeners stay: nothing may throw for want of one, and settling twice does nothing.
     return () => {}
