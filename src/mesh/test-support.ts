@@ -1,3 +1,4 @@
+import { EMPTY_MATCH } from './empty-match.ts'
 import type { AuthorizationPolicy, GatewayAddress, PolicyMatch, Port, Service, Workload } from './model.ts'
 
 /** A healthy pod `Kubernetes//Pod/default/<name>` on node `n1` that takes HBONE, overridden as the test needs. */
@@ -85,19 +86,5 @@ export function aPolicy(overrides: Partial<AuthorizationPolicy> = {}): Authoriza
 
 /** A match with nothing in it but what the test gives. */
 export function aMatch(overrides: Partial<PolicyMatch> = {}): PolicyMatch {
-  return {
-    namespaces: [],
-    notNamespaces: [],
-    principals: [],
-    notPrincipals: [],
-    serviceAccounts: [],
-    notServiceAccounts: [],
-    sourceIps: [],
-    notSourceIps: [],
-    destinationIps: [],
-    notDestinationIps: [],
-    destinationPorts: [],
-    notDestinationPorts: [],
-    ...overrides,
-  }
+  return { ...EMPTY_MATCH, ...overrides }
 }

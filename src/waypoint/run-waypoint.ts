@@ -1,4 +1,5 @@
 import { createLogger } from '../telemetry/index.ts'
+import { runUntilSignal } from '../ztunnel/run-until-signal.ts'
 import { versionInfo } from '../ztunnel/version.ts'
 import { startWaypoint } from './app.ts'
 import { loadWaypointConfig } from './config.ts'
@@ -14,25 +15,6 @@ export async function runWaypoint(
   const config = loadWaypointConfig(env)
   const { logFormat, logFilter } = config.base
   const logger = createLogger({ format: logFormat, level: logFilter })
-  const log = logger.scope('app')
   const waypoint = await startWaypoint({ config, logger, version: versionInfo(version) })
-  let draining = false
-  const onSignal = (signal: NodeJS.Signals): void => {
-    log.info('shutting down', { signal })
-    // Who presses Ctrl-C again does not want to wait; a supervisor may well ask twice.
-    void waypoint.shutdown(draining && signal === 'SIGINT' ? 'immediate' : 'graceful')
-    draining = true
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-  try {
-    await waypoint.stopped
-    log.info('shutdown complete')
-    return 0
-  } catch {
-    // Logged where it happened; a supervisor starts us again.
-    return 1
-  } finally {
-    logger.flush()
-  }
+  return runUntilSignal(waypoint, logger)
 }

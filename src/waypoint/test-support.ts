@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { Test } from 'tap'
 import { dialHbone, type HboneRequest, HboneServer, pump } from '../hbone/index.ts'
 import type { SvidManager } from '../identity/index.ts'
+import { EMPTY_HTTP_MATCH } from '../mesh/http/empty-match.ts'
 import type { HttpPolicyMatch } from '../mesh/http/index.ts'
 import {
   type AppProtocol,
@@ -14,7 +15,7 @@ import {
   type Workload,
   workloadIdentity,
 } from '../mesh/index.ts'
-import { aMatch, aService, atAddress, aWorkload } from '../mesh/test-support.ts'
+import { aService, atAddress, aWorkload } from '../mesh/test-support.ts'
 import { ConnectionTelemetry, createLogger, HttpMetrics, RequestLog } from '../telemetry/index.ts'
 import { TrafficMetrics } from '../telemetry/traffic-metrics.ts'
 import { createLocalWorkload } from '../ztunnel/proxy/local-workload.ts'
@@ -229,23 +230,5 @@ export async function readUntil(stream: Duplex, enough: (text: string) => boolea
 
 /** A match with nothing in it but what the test gives. */
 export function aHttpMatch(overrides: Partial<HttpPolicyMatch>): HttpPolicyMatch {
-  return { ...NOTHING, ...overrides }
-}
-
-const NOTHING: HttpPolicyMatch = {
-  ...aMatch(),
-  trustDomains: [],
-  notTrustDomains: [],
-  remoteIps: [],
-  notRemoteIps: [],
-  serverNames: [],
-  notServerNames: [],
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
-  unsupported: [],
+  return { ...EMPTY_HTTP_MATCH, ...overrides }
 }

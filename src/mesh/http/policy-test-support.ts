@@ -1,28 +1,11 @@
-import { aMatch } from '../test-support.ts'
+import { EMPTY_HTTP_MATCH } from './empty-match.ts'
 import type { WaypointPolicyContext } from './http-subject.ts'
 import type { HttpPolicyMatch, WaypointPolicy } from './policy-model.ts'
 import type { HttpRequestHead } from './request.ts'
 
 /** A match of a waypoint's policy with nothing in it but what the test gives. */
 export function aWaypointMatch(overrides: Partial<HttpPolicyMatch> = {}): HttpPolicyMatch {
-  return {
-    ...aMatch(),
-    trustDomains: [],
-    notTrustDomains: [],
-    remoteIps: [],
-    notRemoteIps: [],
-    serverNames: [],
-    notServerNames: [],
-    hosts: [],
-    notHosts: [],
-    methods: [],
-    notMethods: [],
-    paths: [],
-    notPaths: [],
-    headers: [],
-    unsupported: [],
-    ...overrides,
-  }
+  return { ...EMPTY_HTTP_MATCH, ...overrides }
 }
 
 /** ALLOW, bound to `Gateway default/waypoint`, without rules. */

@@ -1,3 +1,4 @@
+import { EMPTY_MATCH } from '../../mesh/empty-match.ts'
 import type { PolicyMatch, ServiceAccountMatch, StringMatch } from '../../mesh/model.ts'
 import type { PolicyCondition, PolicyOperation, PolicySource } from './objects.ts'
 import { expandPrincipals } from './trust-domain-aliases.ts'
@@ -8,22 +9,6 @@ export interface ValueContext {
   readonly namespace: string
   /** The mesh's trust domain, then its aliases. */
   readonly trustDomains: readonly string[]
-}
-
-/** A match without any field. It never matches. */
-export const EMPTY_MATCH: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
 }
 
 /** What of an operation is of layer 4: its ports. */

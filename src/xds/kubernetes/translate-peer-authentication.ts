@@ -1,6 +1,6 @@
+import { EMPTY_MATCH } from '../../mesh/empty-match.ts'
 import type { AuthorizationPolicy as MeshPolicy, PolicyMatch } from '../../mesh/model.ts'
 import type { MutualTlsMode, PeerAuthentication } from './objects.ts'
-import { EMPTY_MATCH } from './rule-matches.ts'
 import type { Labelled } from './selector.ts'
 import { SelectorIndex } from './selector-index.ts'
 import type { TranslateContext } from './translate-context.ts'

@@ -1,12 +1,7 @@
+import { EMPTY_MATCH } from '../../mesh/empty-match.ts'
 import type { PolicyMatch } from '../../mesh/model.ts'
 import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from './objects.ts'
-import {
-  conditionMatch,
-  EMPTY_MATCH,
-  operationMatch,
-  sourceMatch,
-  type ValueContext,
-} from './rule-matches.ts'
+import { conditionMatch, operationMatch, sourceMatch, type ValueContext } from './rule-matches.ts'
 
 export interface RuleContext extends ValueContext {
   readonly action: 'ALLOW' | 'DENY'

@@ -1,9 +1,9 @@
+import { EMPTY_HTTP_MATCH } from '../../mesh/http/empty-match.ts'
 import { isPathTemplate } from '../../mesh/http/path-template.ts'
 import type { HttpPolicyMatch, PathMatch } from '../../mesh/http/policy-model.ts'
 import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from './objects.ts'
 import {
   conditionMatch,
-  EMPTY_MATCH,
   operationMatch,
   sourceMatch,
   toAccount,
@@ -33,27 +33,9 @@ export function translateWaypointRule(
   return clauses
 }
 
-const EMPTY: HttpPolicyMatch = {
-  ...EMPTY_MATCH,
-  trustDomains: [],
-  notTrustDomains: [],
-  remoteIps: [],
-  notRemoteIps: [],
-  serverNames: [],
-  notServerNames: [],
-  hosts: [],
-  notHosts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-  headers: [],
-  unsupported: [],
-}
-
 function fromOperation(operation: PolicyOperation): HttpPolicyMatch {
   return {
-    ...EMPTY,
+    ...EMPTY_HTTP_MATCH,
     ...operationMatch(operation),
     hosts: toMatches(operation.hosts),
     notHosts: toMatches(operation.notHosts),
@@ -70,7 +52,7 @@ function fromSource(source: PolicySource, field: string, context: RuleContext): 
   )
   for (const name of names) context.warn(`${field}.${name}`, notJudged(NO_JWT, context))
   return {
-    ...EMPTY,
+    ...EMPTY_HTTP_MATCH,
     ...sourceMatch(source, context),
     trustDomains: toMatches(source.trustDomains),
     notTrustDomains: toMatches(source.notTrustDomains),
@@ -83,28 +65,32 @@ function fromSource(source: PolicySource, field: string, context: RuleContext): 
 function fromCondition(when: PolicyCondition, field: string, context: RuleContext): HttpPolicyMatch {
   const { key, values = [], notValues = [] } = when
   const connection = conditionMatch(when, context.trustDomains)
-  if (connection !== undefined) return { ...EMPTY, ...connection }
+  if (connection !== undefined) return { ...EMPTY_HTTP_MATCH, ...connection }
   const [, header] = HEADER_KEY.exec(key) ?? []
   if (header !== undefined) {
     const name = header.toLowerCase()
     return {
-      ...EMPTY,
+      ...EMPTY_HTTP_MATCH,
       headers: [{ name, values: toMatches(values), notValues: toMatches(notValues) }],
     }
   }
   switch (key) {
     case 'remote.ip':
-      return { ...EMPTY, remoteIps: toBlocks(values), notRemoteIps: toBlocks(notValues) }
+      return { ...EMPTY_HTTP_MATCH, remoteIps: toBlocks(values), notRemoteIps: toBlocks(notValues) }
     case 'source.serviceAccount': {
       const accounts = (names: readonly string[]) => names.map((name) => toAccount(name, context.namespace))
-      return { ...EMPTY, serviceAccounts: accounts(values), notServiceAccounts: accounts(notValues) }
+      return {
+        ...EMPTY_HTTP_MATCH,
+        serviceAccounts: accounts(values),
+        notServiceAccounts: accounts(notValues),
+      }
     }
     case 'connection.sni':
-      return { ...EMPTY, serverNames: toMatches(values), notServerNames: toMatches(notValues) }
+      return { ...EMPTY_HTTP_MATCH, serverNames: toMatches(values), notServerNames: toMatches(notValues) }
     default: {
       const why = key.startsWith('request.auth.') ? NO_JWT : `${key} is not known here`
       context.warn(field, notJudged(why, context))
-      return { ...EMPTY, unsupported: [key] }
+      return { ...EMPTY_HTTP_MATCH, unsupported: [key] }
     }
   }
 }
