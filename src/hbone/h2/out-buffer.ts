@@ -64,6 +64,11 @@ export class OutBuffer {
   /** Writes what has been gathered, unless a write is under way: then that is followed by it. */
   flush(): void {
     if (this.#writing > 0 || this.#gathered === 0) return
+    // An answer to what the peer sent before it had read our end. A write would break the socket.
+    if (this.#sink.writableEnded) {
+      this.clear()
+      return
+    }
     // One piece for each write: of several, Node's TLS would make one by a further copy.
     const next = this.#full?.shift() ?? this.#takeOpen()
     if (next === undefined) return
