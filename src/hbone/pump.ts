@@ -48,31 +48,24 @@ export function pump(
   counts: PumpCounts,
   signal?: Cancellation,
 ): Promise<PumpResult> {
+  return new Promise((resolve) => pumpUntil(downstream, upstream, counts, signal, resolve))
+}
+
+/** `pump` for those who keep no promise for as long as a connection lives: `onEnd` is called once, maybe at once. */
+export function pumpUntil(
+  downstream: PumpEnd,
+  upstream: PumpEnd,
+  counts: PumpCounts,
+  signal: Cancellation | undefined,
+  onEnd: (result: PumpResult) => void,
+): void {
   if (downstream instanceof Socket && upstream instanceof TunnelStream) {
-    return new Promise((resolve) =>
-      new TunnelPump({
-        socket: downstream,
-        tunnel: upstream,
-        counts,
-        signal,
-        outward: true,
-        resolve,
-      }).start(),
-    )
+    new TunnelPump(downstream, upstream, counts, signal, true, onEnd).start()
+  } else if (upstream instanceof Socket && downstream instanceof TunnelStream) {
+    new TunnelPump(upstream, downstream, counts, signal, false, onEnd).start()
+  } else {
+    void pumpDuplexes(duplexOf(downstream), duplexOf(upstream), counts, signal).then(onEnd)
   }
-  if (upstream instanceof Socket && downstream instanceof TunnelStream) {
-    return new Promise((resolve) =>
-      new TunnelPump({
-        socket: upstream,
-        tunnel: downstream,
-        counts,
-        signal,
-        outward: false,
-        resolve,
-      }).start(),
-    )
-  }
-  return pumpDuplexes(duplexOf(downstream), duplexOf(upstream), counts, signal)
 }
 
 function duplexOf(end: PumpEnd): Duplex {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createSecureServer, type ServerHttp2Session } from 'node:http2'
+import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { createMesh, createPool, eventually, REQUEST, targetOf } from './test-support.ts'
@@ -10,7 +10,7 @@ t.test('a peer that changes its SETTINGS later on has the same connection', asyn
   const sessions: ServerHttp2Session[] = []
   const server = createSecureServer({ ...svid.serverOptions(), requestCert: true })
   server.on('session', (session) => sessions.push(session))
-  server.on('stream', (stream) => {
+  server.on('stream', (stream: ServerHttp2Stream) => {
     stream.on('error', () => {})
     stream.respond({ ':status': 200 })
   })

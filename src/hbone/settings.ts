@@ -28,7 +28,7 @@ export interface HboneSettings {
  *
  * It is also what a peer can make us hold for a tunnel whose reader is slow: the
  * connection's window is opened again for whatever arrives, so that one slow
- * stream does not stop the others, and only stream windows bound memory.
+ * stream does not stop the others, until `MAX_SESSION_MEMORY_MB` are held.
  */
 export const STREAM_WINDOW_SIZE = 4 * 1024 * 1024
 /** ztunnel's HTTP2_CONNECTION_WINDOW_SIZE: four streams at full speed. */
@@ -56,9 +56,9 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
 export const RESPONSE_TIMEOUT_MS = 30_000
 
 /**
- * Unit MB. New streams of a connection are refused (ENHANCE_YOUR_CALM) while
- * more than this was received and is not taken: 32 tunnels with a full window
- * whose readers are all stuck.
+ * Unit MB. While more than this of one connection was received and is not
+ * taken, its new streams are refused (ENHANCE_YOUR_CALM), and its window is not
+ * opened again: 32 tunnels with a full window whose readers are all stuck.
  */
 export const MAX_SESSION_MEMORY_MB = 128
 /** Headers of one message; ten times what HBONE needs. */

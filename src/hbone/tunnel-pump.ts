@@ -10,19 +10,14 @@ import type { StreamConsumer, TunnelStream } from './h2/stream.ts'
 import type { PumpCounts, PumpResult } from './pump.ts'
 import { release, releaseTunnel } from './release.ts'
 
-export interface TunnelPumpOptions {
-  readonly socket: Socket
-  readonly tunnel: TunnelStream
-  readonly counts: PumpCounts
-  readonly signal: Cancellation | undefined
-  /** Whether the socket is the downstream: what it sends counts as sent. */
-  readonly outward: boolean
-  readonly resolve: (result: PumpResult) => void
-}
-
 /** `pump` for a socket and a tunnel: from memory that reads share, by one copy, into what is written next. */
 export class TunnelPump implements StreamConsumer {
-  readonly #options: TunnelPumpOptions
+  readonly #socket: Socket
+  readonly #tunnel: TunnelStream
+  readonly #counts: PumpCounts
+  readonly #signal: Cancellation | undefined
+  readonly #outward: boolean
+  readonly #onOver: (result: PumpResult) => void
   /** Towards the socket; made when the first byte comes, gone when the last has left. */
   #out: OutBuffer | undefined
   /** Received and not yet taken by the kernel, bytes. */
@@ -38,12 +33,27 @@ export class TunnelPump implements StreamConsumer {
   #outOfError: Error | undefined
   #over = false
 
-  constructor(options: TunnelPumpOptions) {
-    this.#options = options
+  /** `outward`: whether the socket is the downstream, so that what it sends counts as sent. */
+  constructor(
+    socket: Socket,
+    tunnel: TunnelStream,
+    counts: PumpCounts,
+    signal: Cancellation | undefined,
+    outward: boolean,
+    onOver: (result: PumpResult) => void,
+  ) {
+    this.#socket = socket
+    this.#tunnel = tunnel
+    this.#counts = counts
+    this.#signal = signal
+    this.#outward = outward
+    this.#onOver = onOver
   }
 
   start(): void {
-    const { socket, tunnel, signal } = this.#options
+    const socket = this.#socket
+    const tunnel = this.#tunnel
+    const signal = this.#signal
     socket.on('error', this.#onSocketError)
     if (socket.errored) this.#onSocketError(socket.errored)
     // Events of the past do not come again.
@@ -63,13 +73,14 @@ export class TunnelPump implements StreamConsumer {
   }
 
   onBytes(bytes: Buffer): void {
-    const { socket, tunnel, counts, outward } = this.#options
+    const socket = this.#socket
+    const tunnel = this.#tunnel
     if (this.#outOfDone || socket.writableEnded) {
       tunnel.credit(bytes.length)
       return
     }
-    if (outward) counts.received += bytes.length
-    else counts.sent += bytes.length
+    if (this.#outward) this.#counts.received += bytes.length
+    else this.#counts.sent += bytes.length
     this.#taken += bytes.length
     this.#out ??= new OutBuffer(socket, tunnel.session.slabs, this.#onWritten)
     const out = this.#out
@@ -84,7 +95,7 @@ export class TunnelPump implements StreamConsumer {
   }
 
   onRoom(): void {
-    if (!this.#socketEnded && !this.#over) this.#options.socket.resume()
+    if (!this.#socketEnded && !this.#over) this.#socket.resume()
   }
 
   onEndSent(): void {
@@ -93,7 +104,7 @@ export class TunnelPump implements StreamConsumer {
   }
 
   onClose(): void {
-    const { error } = this.#options.tunnel
+    const { error } = this.#tunnel
     if (error !== undefined && !isBenign(error)) {
       if (this.#tunnelEnded) this.#intoError ??= error
       else this.#outOfError ??= error
@@ -106,16 +117,15 @@ export class TunnelPump implements StreamConsumer {
   readonly #onSocketBytes = (bytes: Buffer): boolean => {
     // While it lingers, or when the tunnel is gone: read, and thrown away.
     if (this.#intoDone) return this.#over
-    const { tunnel, counts, outward } = this.#options
-    if (outward) counts.sent += bytes.length
-    else counts.received += bytes.length
-    return tunnel.write(bytes)
+    if (this.#outward) this.#counts.sent += bytes.length
+    else this.#counts.received += bytes.length
+    return this.#tunnel.write(bytes)
   }
 
   readonly #onSocketEnd = (): void => {
     if (this.#socketEnded) return
     this.#socketEnded = true
-    this.#options.tunnel.end()
+    this.#tunnel.end()
   }
 
   readonly #onSocketFinish = (): void => {
@@ -138,20 +148,19 @@ export class TunnelPump implements StreamConsumer {
 
   readonly #onWritten = (bytes: number): void => {
     this.#taken -= bytes
-    this.#options.tunnel.credit(bytes)
+    this.#tunnel.credit(bytes)
     if (this.#taken > 0) return
     this.#out = undefined
     if (this.#tunnelEnded) this.#endSocket()
   }
 
   readonly #onAbort = (): void => {
-    const { socket, tunnel } = this.#options
-    tunnel.reset(ERROR.CANCEL)
-    socket.destroy()
+    this.#tunnel.reset(ERROR.CANCEL)
+    this.#socket.destroy()
   }
 
   #endSocket(): void {
-    const { socket } = this.#options
+    const socket = this.#socket
     if (this.#outOfDone || this.#taken > 0) return
     if (socket.destroyed) this.#onSocketFinish()
     // 'finish' comes when everything was written, or 'close' when that failed.
@@ -161,21 +170,23 @@ export class TunnelPump implements StreamConsumer {
   #check(): void {
     if (!this.#intoDone || !this.#outOfDone || this.#over) return
     this.#over = true
-    const { socket, tunnel, signal, resolve } = this.#options
+    const socket = this.#socket
+    const tunnel = this.#tunnel
+    const signal = this.#signal
     signal?.removeEventListener('abort', this.#onAbort)
     socket.off('end', this.#onSocketEnd)
     socket.off('finish', this.#onSocketFinish)
     socket.off('close', this.#onSocketClose)
     if (this.#taken > 0) tunnel.credit(this.#taken)
     this.#taken = 0
-    resolve(signal?.aborted ? { error: abortError(signal) } : this.#result())
+    const result = signal?.aborted ? { error: abortError(signal) } : this.#result()
     releaseTunnel(tunnel)
     release(socket)
+    this.#onOver(result)
   }
 
   #result(): PumpResult {
-    const { outward } = this.#options
-    const [sent, received] = outward
+    const [sent, received] = this.#outward
       ? [this.#intoError, this.#outOfError]
       : [this.#outOfError, this.#intoError]
     if (sent !== undefined) return { error: sent, side: 'send' }

@@ -14,7 +14,7 @@ export interface SessionLimits {
   readonly resetRate: number
 }
 
-/** PONGs and the like that wait for the peer to read; nghttp2's limit. */
+/** PONGs, answers and resets that wait for the peer to read; nghttp2's limit. */
 const MAX_QUEUED_ANSWERS = 1000
 /**
  * Frames that do nothing: so many at once, so many per second (nghttp2 takes
@@ -32,6 +32,7 @@ export class PeerBudget {
   readonly #idleFrames = new RateLimit(IDLE_FRAME_BURST, IDLE_FRAME_RATE)
   #rejected = 0
   #queuedAnswers = 0
+  #lateAnswers = 0
 
   constructor(limits: SessionLimits) {
     this.#limits = limits
@@ -48,7 +49,7 @@ export class PeerBudget {
     if (!this.#idleFrames.take()) throw tooMuch('too many frames that do nothing')
   }
 
-  /** The client resets one of its streams (CVE-2023-44487). */
+  /** The client resets one of its streams (CVE-2023-44487), or makes us do it (CVE-2025-8671). */
   reset(): void {
     if (!this.#resets.take()) throw tooMuch('streams are reset too fast')
   }
@@ -59,9 +60,25 @@ export class PeerBudget {
       throw tooMuch(`${this.#rejected} streams had to be refused`)
   }
 
-  /** An answer waits for the peer to read: one that never does would have us hold them all. */
+  /** We gave a request up: its answer may be on its way. */
+  expectLateAnswer(): void {
+    this.#lateAnswers++
+  }
+
+  /** The answer to a request that is over. */
+  lateAnswer(): void {
+    if (this.#lateAnswers > 0) this.#lateAnswers--
+    else this.idleFrame()
+  }
+
+  /** An answer waits for the peer to read. */
   queueAnswer(): void {
-    if (++this.#queuedAnswers > MAX_QUEUED_ANSWERS)
+    this.#queuedAnswers++
+  }
+
+  /** Before something that makes for more answers: a peer that never reads would have us hold them all. */
+  checkAnswers(): void {
+    if (this.#queuedAnswers >= MAX_QUEUED_ANSWERS)
       throw tooMuch(`${this.#queuedAnswers} answers that the peer does not read`)
   }
 

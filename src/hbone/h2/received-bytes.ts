@@ -3,8 +3,15 @@ export class ReceivedBytes {
   readonly #full: Buffer[] = []
   #open: Buffer | undefined
   #used = 0
+  #size = 0
+
+  /** Bytes. */
+  get size(): number {
+    return this.#size
+  }
 
   append(bytes: Buffer): void {
+    this.#size += bytes.length
     for (let at = 0; at < bytes.length; ) {
       const open = this.#room(bytes.length - at)
       const count = bytes.copy(open, this.#used, at)

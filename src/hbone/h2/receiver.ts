@@ -1,4 +1,4 @@
-import { ERROR, errorName, FLAG, FRAME, MAX_31 } from './constants.ts'
+import { DEFAULT_WINDOW, ERROR, errorName, FLAG, FRAME, MAX_31 } from './constants.ts'
 import { Http2Error, protocolError, resetError } from './errors.ts'
 import { areTrailers, type Message, parseMessage } from './field-rules.ts'
 import type { FrameListener } from './frame-reader.ts'
@@ -38,7 +38,8 @@ export class Receiver implements FrameListener {
     this.#options = options
     this.#session = session
     this.#isClient = session.role === 'client'
-    this.#window = connectionWindowSize
+    // No SETTINGS make it smaller.
+    this.#window = Math.max(connectionWindowSize, DEFAULT_WINDOW)
     this.budget = new PeerBudget(limits)
     const fields = { bytes: settings.maxHeaderListSize, count: limits.maxHeaderListPairs }
     this.#headers = new HeaderBlocks(fields, this.#onBlock)
@@ -98,6 +99,7 @@ export class Receiver implements FrameListener {
         else this.#answer(FRAME.PING, payload)
         break
       case FRAME.GOAWAY:
+        this.budget.idleFrame()
         this.#session.leave(payload.readUInt32BE(0) & MAX_31, payload.readUInt32BE(4))
         break
       case FRAME.WINDOW_UPDATE:
@@ -122,9 +124,11 @@ export class Receiver implements FrameListener {
 
   /** Whether DATA is in order on an open stream. */
   #mayReceive(stream: TunnelStream, length: number): boolean {
-    if (stream.remoteEnded) stream.reset(ERROR.STREAM_CLOSED)
-    else if (this.#isClient && !stream.answered) fail(stream, ERROR.PROTOCOL_ERROR, 'DATA before the answer')
-    else if (length > stream.receiveWindow) fail(stream, ERROR.FLOW_CONTROL_ERROR, 'DATA beyond the window')
+    if (stream.remoteEnded) this.#fail(stream, ERROR.STREAM_CLOSED, 'DATA behind END_STREAM')
+    else if (this.#isClient && !stream.answered)
+      this.#fail(stream, ERROR.PROTOCOL_ERROR, 'DATA before the answer')
+    else if (length > stream.receiveWindow)
+      this.#fail(stream, ERROR.FLOW_CONTROL_ERROR, 'DATA beyond the window')
     else {
       stream.receiveWindow -= length
       this.budget.held += length
@@ -133,10 +137,19 @@ export class Receiver implements FrameListener {
     return false
   }
 
-  /** At once, whoever the bytes are for: one slow stream must not stop the others. */
+  /** So many bytes are not held any more. */
+  release(bytes: number): void {
+    this.budget.held -= bytes
+    this.#creditConnection(0)
+  }
+
+  /**
+   * At once, whoever the bytes are for: one slow stream must not stop the
+   * others. Only when too much is held do all have to wait.
+   */
   #creditConnection(length: number): void {
     this.#credit += length
-    if (this.#credit < this.#options.connectionWindowSize / 4) return
+    if (this.#credit < this.#options.connectionWindowSize / 4 || this.budget.full) return
     this.#window += this.#credit
     this.#session.sendCredit(0, this.#credit)
     this.#credit = 0
@@ -145,11 +158,16 @@ export class Receiver implements FrameListener {
   readonly #onBlock = (streamId: number, endStream: boolean, list: FieldList): void => {
     const stream = this.#session.stream(streamId)
     if (this.#isClient) {
-      if (stream === undefined) this.budget.idleFrame()
-      else onAnswer(stream, endStream, list)
+      if (stream === undefined) this.budget.lateAnswer()
+      else {
+        onAnswer(stream, endStream, list)
+        // An interim one.
+        if (!stream.answered && !stream.closed) this.budget.idleFrame()
+      }
     } else if (stream !== undefined) {
       // TCP has no place for them (RFC 9113 section 8.5).
-      stream.reset(stream.remoteEnded ? ERROR.STREAM_CLOSED : ERROR.PROTOCOL_ERROR)
+      const code = stream.remoteEnded ? ERROR.STREAM_CLOSED : ERROR.PROTOCOL_ERROR
+      this.#fail(stream, code, 'HEADERS within a tunnel')
     } else if (this.#session.wasOpened(streamId)) this.budget.idleFrame()
     else this.#onRequest(streamId, endStream, list)
   }
@@ -158,6 +176,7 @@ export class Receiver implements FrameListener {
     const session = this.#session
     // Above the last of our GOAWAY: the client sends it elsewhere.
     if (!session.admit(streamId)) return
+    this.budget.checkAnswers()
     const isFull = session.streams >= this.#options.settings.maxConcurrentStreams
     const message = tooLarge ? undefined : parseMessage(fields, 'request')
     if (isFull || this.budget.full || message === undefined) {
@@ -194,6 +213,7 @@ export class Receiver implements FrameListener {
   }
 
   #answer(type: typeof FRAME.PING | typeof FRAME.SETTINGS, payload: Buffer): void {
+    this.budget.checkAnswers()
     this.budget.queueAnswer()
     this.#session.acknowledge(type, payload)
   }
@@ -206,10 +226,16 @@ export class Receiver implements FrameListener {
     }
     const stream = this.#session.stream(streamId)
     if (stream === undefined) this.#checkOpened(streamId, 'WINDOW_UPDATE')
-    else if (credit === 0) fail(stream, ERROR.PROTOCOL_ERROR, 'credit of 0')
+    else if (credit === 0) this.#fail(stream, ERROR.PROTOCOL_ERROR, 'credit of 0')
     else if (stream.sendWindow + credit > MAX_31)
-      fail(stream, ERROR.FLOW_CONTROL_ERROR, 'a window beyond 2³¹−1')
+      this.#fail(stream, ERROR.FLOW_CONTROL_ERROR, 'a window beyond 2³¹−1')
     else stream.widen(credit)
+  }
+
+  /** As a server: no better than a reset by the client, for it costs us the same. */
+  #fail(stream: TunnelStream, code: number, what: string): void {
+    if (!this.#isClient) this.budget.reset()
+    fail(stream, code, what)
   }
 
   /** A frame on a stream that nobody has opened yet (RFC 9113 section 5.1). */

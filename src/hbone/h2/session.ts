@@ -130,6 +130,7 @@ export class Http2Session {
   answer(stream: TunnelStream, status: number, fields: Fields, endStream: boolean): void {
     const block = encodeAnswer(status, fields)
     stream.answered = true
+    this.#receiver.budget.queueAnswer()
     this.#writer.headers(stream.id, block, endStream, this.remoteSettings.maxFrameSize)
     this.schedule()
   }
@@ -200,6 +201,9 @@ export class Http2Session {
 
   sendReset(streamId: number, code: number): void {
     if (this.destroyed) return
+    const { budget } = this.#receiver
+    budget.queueAnswer()
+    if (this.role === 'client' && this.stream(streamId)?.answered === false) budget.expectLateAnswer()
     this.#writer.number(FRAME.RST_STREAM, streamId, code)
     this.schedule()
   }
@@ -216,7 +220,12 @@ export class Http2Session {
 
   /** Bytes that it held are taken. */
   release(bytes: number): void {
-    this.#receiver.budget.held -= bytes
+    this.#receiver.release(bytes)
+  }
+
+  /** The other way round: they are held after all. */
+  hold(bytes: number): void {
+    this.#receiver.budget.held += bytes
   }
 
   unblock(stream: TunnelStream): void {
@@ -239,7 +248,9 @@ export class Http2Session {
   }
 
   open(id: number): TunnelStream {
-    const stream = new TunnelStream(this, id, this.remoteSettings.initialWindowSize, this.#streamWindow)
+    // The peer may not have read our SETTINGS yet, and go by the default.
+    const receiveWindow = Math.max(this.#streamWindow, DEFAULT_WINDOW)
+    const stream = new TunnelStream(this, id, this.remoteSettings.initialWindowSize, receiveWindow)
     this.#streams.set(id, stream)
     return stream
   }
@@ -278,9 +289,11 @@ export class Http2Session {
 
   /** Credit for the connection. */
   widen(credit: number): void {
+    const wasShut = this.sendWindow <= 0
     this.sendWindow += credit
     if (this.sendWindow > MAX_31) throw windowOverflow()
-    this.#sendBlocked()
+    // Otherwise it was not for this window that they waited: single bytes of credit must not have us look at them all.
+    if (wasShut) this.#sendBlocked()
   }
 
   /** GOAWAY of the peer. */

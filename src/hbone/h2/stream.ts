@@ -83,7 +83,10 @@ export class TunnelStream {
     this.#consumer = consumer
     const received = this.#received
     this.#received = undefined
-    if (received !== undefined) for (const bytes of received.pieces()) consumer.onBytes(bytes)
+    if (received !== undefined) {
+      if (this.closed) this.session.hold(received.size)
+      for (const bytes of received.pieces()) consumer.onBytes(bytes)
+    }
     if (this.remoteEnded) consumer.onEnd()
     if (this.closed) consumer.onClose()
   }
@@ -136,12 +139,14 @@ export class TunnelStream {
       this.session.sendReset(this.id, code)
     }
     this.close()
-    this.#discard()
+    this.#received = undefined
   }
 
   /** The session's: bytes of DATA. */
   receive(bytes: Buffer): void {
-    if (this.#consumer !== undefined) this.#consumer.onBytes(bytes)
+    // It was reset in the middle of a frame.
+    if (this.closed) this.session.release(bytes.length)
+    else if (this.#consumer !== undefined) this.#consumer.onBytes(bytes)
     else {
       this.#received ??= new ReceivedBytes()
       this.#received.append(bytes)
@@ -195,19 +200,14 @@ export class TunnelStream {
     this.closed = true
     this.error = error
     this.#pending = undefined
+    // There may never be anybody who takes them.
+    if (this.#received !== undefined) this.session.release(this.#received.size)
     this.session.forget(this)
     this.onAnswer?.(undefined)
     const listeners = this.#onClosed
     this.#onClosed = undefined
     this.#consumer?.onClose()
     if (listeners !== undefined) for (const listener of listeners) listener()
-  }
-
-  /** Gives back what nobody will take any more. */
-  #discard(): void {
-    const received = this.#received
-    this.#received = undefined
-    if (received !== undefined) for (const bytes of received.pieces()) this.session.release(bytes.length)
   }
 
   #sendEnd(): void {
