@@ -168,8 +168,8 @@ export class Component {
   }
 }
 
-/** Generous: a cold start of fifteen processes on two busy cores has been seen to take five seconds. */
-const READY_TIMEOUT_MS = 30_000
+/** Generous: a cold start of twenty processes takes five seconds on two cores, and half a minute where ten times as much is under way. */
+const READY_TIMEOUT_MS = 60_000
 /** A proxy drains for at most this long when the lab ends. */
 const STOP_GRACE_MS = 1_500
 /** Kept in memory for late watchers and for errors. */

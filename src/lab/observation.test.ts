@@ -5,7 +5,7 @@ import type { Scenario } from './scenario.ts'
 
 const CLIENT = 'spiffe://cluster.local/ns/foo/sa/sleep'
 const SERVER = 'spiffe://cluster.local/ns/bar-1/sa/httpbin'
-const ENDS = { clientAddress: '10.244.1.10', server: 'bar-1/httpbin', serverAddress: '10.244.2.12' }
+const ENDS = { clientAddress: '10.244.1.10', server: 'bar-1/httpbin', serverAddresses: ['10.244.2.12'] }
 
 const scenario: Scenario = {
   id: 'x',
@@ -187,7 +187,7 @@ t.test('plaintext carries no trace id', async (t) => {
 
 t.test('IPv6 endpoints are logged in brackets, and reported without', async (t) => {
   const report = { ...evidence.report, localAddress: 'fd00:10:244:1::10' }
-  const ends = { ...ENDS, clientAddress: 'fd00:10:244:1::10', serverAddress: 'fd00:10:244:2::12' }
+  const ends = { ...ENDS, clientAddress: 'fd00:10:244:1::10', serverAddresses: ['fd00:10:244:2::12'] }
   const own: AccessRecord = { ...outbound, source: '[fd00:10:244:1::10]:40000' }
   t.same(recordsOf([own, inbound], report, ends), [own, inbound])
   const direct: AccessRecord = {

@@ -102,7 +102,7 @@ function directPath(
 export function recordsOf(
   records: readonly AccessRecord[],
   report: ClientReport,
-  ends: { readonly clientAddress: string; readonly server: string; readonly serverAddress: string },
+  ends: { readonly clientAddress: string; readonly serverAddresses: readonly string[] },
 ): readonly AccessRecord[] {
   const client = formatHostPort(report.localAddress ?? '', report.localPort ?? 0)
   const outbound = records.filter(({ direction, source }) => direction === 'outbound' && source === client)
@@ -114,7 +114,7 @@ export function recordsOf(
     // Plaintext carries no trace: the client itself, or its proxy from the client's pod.
     const fromClient =
       outbound.length === 0 ? record.source === client : addressOf(record.source) === ends.clientAddress
-    return fromClient && addressOf(record.destination) === ends.serverAddress
+    return fromClient && ends.serverAddresses.includes(addressOf(record.destination))
   })
   return [...outbound, ...inbound]
 }

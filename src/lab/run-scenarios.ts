@@ -51,16 +51,15 @@ export async function runScenario(
   const sample = scenario.traffic.kind === 'download' ? sampleWire(observer, question) : undefined
   const report = await lab.connect(scenario.from, request)
   const wire = sample === undefined ? observer.evidence(question) : await sample
-  const ends = { ...question, server: scenario.target.to }
   const { connections: hops, requests: asked } = linesOf(scenario)
   const requestsOf = (): readonly RequestRecord[] =>
     lab.journal.requests.filter(({ path }) => path.includes(request.marker))
   const records = await lab.journal.gather(
     position,
-    (all) => recordsOf(all, report, ends).length >= hops && requestsOf().length >= asked,
+    (all) => recordsOf(all, report, question).length >= hops && requestsOf().length >= asked,
     LOG_TIMEOUT_MS,
   )
-  const own = recordsOf(records, report, ends)
+  const own = recordsOf(records, report, question)
   const requests = requestsOf()
   const inbound = own.find(({ direction }) => direction === 'inbound')
   return observe({
@@ -136,25 +135,27 @@ function clientOf(lab: MeshLab, { from }: Scenario): LabPod {
   return pod
 }
 
-/** Both in the family that is dialled: the one does not change on the way. */
+/** All in the family that is dialled: the one does not change on the way. */
 function endsOf(
   lab: MeshLab,
-  scenario: Scenario,
+  { from, target, expected: { waypoint, hops, wire } }: Scenario,
   family: number,
-): Pick<WireQuestion, 'clientAddress' | 'serverAddress'> {
+): Pick<WireQuestion, 'clientAddress' | 'serverAddresses'> {
   const { pods, outside } = lab.topology
-  const { waypoint, hops, wire } = scenario.expected
-  // Who speaks HBONE to the waypoint is at its goal there, as far as the client's node can see.
-  const end =
-    waypoint !== undefined && wire === 'HBONE' && hops[1] === waypoint.name ? waypoint.name : undefined
-  const server = pods.find((pod) =>
-    end === undefined ? pod.id === scenario.target.to : waypointName(pod) === end,
-  ) ?? {
-    addresses: [outside.address, outside.ipv6],
+  // Who speaks HBONE to the waypoint is at its goal there, as far as the client's node can see; who does not may dial any backend.
+  const atWaypoint = waypoint !== undefined && wire === 'HBONE' && hops[1] === waypoint.name
+  const mayEnd = (pod: LabPod): boolean => {
+    if (atWaypoint) return waypointName(pod) === waypoint.name
+    return target.by === 'service' && waypoint !== undefined
+      ? waypoint.backends.includes(pod.id)
+      : pod.id === target.to
   }
-  const pick = ({ addresses }: { readonly addresses: readonly string[] }): string =>
-    addresses.find((address) => isIP(address) === family) ?? ''
-  return { clientAddress: pick(clientOf(lab, scenario)), serverAddress: pick(server) }
+  const servers = pods.filter(mayEnd)
+  const ends = servers.length > 0 ? servers : [{ addresses: [outside.address, outside.ipv6] }]
+  const client = pods.filter(({ id }) => id === from)
+  const inFamily = (all: readonly { readonly addresses: readonly string[] }[]): readonly string[] =>
+    all.flatMap(({ addresses }) => addresses).filter((address) => isIP(address) === family)
+  return { clientAddress: inFamily(client)[0] ?? '', serverAddresses: inFamily(ends) }
 }
 
 /** After the client has ended, its proxies log within milliseconds, on a busy machine within seconds. */

@@ -5,7 +5,7 @@ import { NetworkNamespace } from '../linux/index.ts'
 import { WireObserver } from './wire-observer.ts'
 
 const MARKER = 'lab-marker-in-a-test'
-const question = { marker: MARKER, clientAddress: '127.0.0.1', serverAddress: '127.0.0.1' }
+const question = { marker: MARKER, clientAddress: '127.0.0.1', serverAddresses: ['127.0.0.1'] }
 /** The first bytes of a TLS ClientHello, then nothing of interest. */
 const HANDSHAKE = Buffer.from([0x16, 0x03, 0x01, 0x00, 0x05, 1, 2, 3, 4, 5])
 
@@ -40,7 +40,7 @@ t.test('what is said about a connection follows from its packets', async (t) => 
 
   observer.begin()
   await send(plain, [Buffer.from('something else')])
-  const elsewhere = { ...question, serverAddress: '127.0.0.9' }
+  const elsewhere = { ...question, serverAddresses: ['127.0.0.9'] }
   t.equal(observer.evidence(elsewhere).protocol, 'nothing', 'flows to others are not of this connection')
 })
 

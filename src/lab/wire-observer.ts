@@ -24,8 +24,8 @@ export interface WireQuestion {
   readonly marker: string
   /** The pod that connects. */
   readonly clientAddress: string
-  /** Where the connection is to end; its other flows count only if the marker is in them. */
-  readonly serverAddress: string
+  /** Where the connection may end, as far as the link shows; its other flows count only if the marker is in them. */
+  readonly serverAddresses: readonly string[]
 }
 
 /**
@@ -58,12 +58,13 @@ export class WireObserver implements Disposable {
   }
 
   /** What was seen since `begin`. */
-  evidence({ marker, clientAddress, serverAddress }: WireQuestion): WireEvidence {
+  evidence({ marker, clientAddress, serverAddresses }: WireQuestion): WireEvidence {
     this.#capture.drain()
     const used = [...this.#flows.values()].filter(({ packets }) => packets > 0)
     const marked = new Set(used.filter(({ payloads }) => Buffer.concat(payloads).includes(marker)))
     const flows = used.filter(
-      (flow) => marked.has(flow) || (flow.client === clientAddress && flow.server.address === serverAddress),
+      (flow) =>
+        marked.has(flow) || (flow.client === clientAddress && serverAddresses.includes(flow.server.address)),
     )
     const tunnels = flows.filter(({ server }) => server.port === HBONE_PORT)
     const markerSeen = marked.size > 0
