@@ -45,19 +45,28 @@ export class ConnectionLimit {
 
   /** Takes a place and returns the function that gives it back (once); undefined when all are taken. */
   take(): (() => void) | undefined {
+    if (!this.enter()) return undefined
+    let held = true
+    return () => {
+      if (held) this.leave()
+      held = false
+    }
+  }
+
+  /** Takes a place, to be given back by one `leave`; false when all are taken. */
+  enter(): boolean {
     // Taken before it is compared: two threads must not both see the last free place.
     if (Atomics.add(this.#counts, 0, 1) >= this.max) {
       Atomics.sub(this.#counts, 0, 1)
-      return undefined
+      return false
     }
     Atomics.add(this.#counts, this.#own, 1)
-    let held = true
-    return () => {
-      if (!held) return
-      held = false
-      Atomics.sub(this.#counts, this.#own, 1)
-      Atomics.sub(this.#counts, 0, 1)
-    }
+    return true
+  }
+
+  leave(): void {
+    Atomics.sub(this.#counts, this.#own, 1)
+    Atomics.sub(this.#counts, 0, 1)
   }
 
   /** For the access log. */

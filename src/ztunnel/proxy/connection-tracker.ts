@@ -20,6 +20,8 @@ export type Reevaluate = (context: PolicyContext) => Verdict | undefined
 /** Handle of one tracked connection. */
 export interface Tracked {
   readonly signal: Cancellation
+  /** What policies see of it; undefined when none bears on it. */
+  readonly policy: PolicyContext | undefined
   /** The verdict that cut it; undefined unless a policy did. */
   denied(): Verdict | undefined
   /** Ends the tracking, not the connection. */
@@ -60,7 +62,11 @@ export class ConnectionTracker {
   }
 
   *list(): Iterable<TrackedConnection> {
-    for (const { connection } of this.#entries) yield connection
+    for (const { connection } of this.#entries) {
+      // What is tracked may be more than is shown, and bound to this thread.
+      const { direction, source, originalDestination, actualDestination, protocol } = connection
+      yield { direction, source, originalDestination, actualDestination, protocol }
+    }
   }
 }
 

@@ -32,33 +32,45 @@ import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { InboundDependencies } from './inbound-passthrough.ts'
 import { decideOnDemand } from './on-demand.ts'
 import { proxyHeaderV2 } from './proxy-protocol.ts'
-import { relay, withoutIdleSteps } from './relay.ts'
+import { type Planned, type RelayPlan, relayPlanned, withoutIdleSteps } from './relay.ts'
 
 type AcceptedRoute = Extract<InboundRoute, { kind: 'accepted' }>
 
 /** Handles one CONNECT that reached a workload (15008): validate, judge, dial the application or the waypoint, relay. */
 export function hboneHandler(deps: InboundDependencies): ConnectionHandler<HboneRequest> {
   const illegal = illegalPorts(deps.settings)
-  return async (request) => {
-    const early = (status: number, error: string): ConnectionOutcome => {
-      request.refuse(status)
-      deps.telemetry.rejectedEarly({
-        sourceAddress: formatSocketAddress(request.peer),
-        destinationAddress: formatSocketAddress(request.local),
-        direction: 'inbound',
-        error,
-      })
-      return { kind: 'failed', flag: 'CONNECT', error }
-    }
-    try {
-      const workload = await deps.local.get()
-      const route = withoutIdleSteps(deps, await resolve(deps, request, workload, illegal))
-      if (route.kind === 'refused') return early(route.status, route.message)
-      return await carry(deps, request, workload, route)
-    } catch (error) {
-      return early(503, errorText(error))
-    }
+  return (request) => relayPlanned(deps, planned(deps, request, illegal))
+}
+
+async function planned(
+  deps: InboundDependencies,
+  request: HboneRequest,
+  illegal: ReadonlySet<number>,
+): Promise<Planned> {
+  try {
+    const workload = await deps.local.get()
+    const route = withoutIdleSteps(deps, await resolve(deps, request, workload, illegal))
+    if (route.kind === 'refused') return turnAway(deps, request, route.status, route.message)
+    return await planOf(deps, request, workload, route)
+  } catch (error) {
+    return turnAway(deps, request, 503, errorText(error))
   }
+}
+
+function turnAway(
+  { telemetry }: InboundDependencies,
+  request: HboneRequest,
+  status: number,
+  error: string,
+): ConnectionOutcome {
+  request.refuse(status)
+  telemetry.rejectedEarly({
+    sourceAddress: formatSocketAddress(request.peer),
+    destinationAddress: formatSocketAddress(request.local),
+    direction: 'inbound',
+    error,
+  })
+  return { kind: 'failed', flag: 'CONNECT', error }
 }
 
 function resolve(
@@ -78,12 +90,12 @@ function resolve(
   return decideOnDemand(mesh, demand, (view) => resolveInbound(view, input))
 }
 
-async function carry(
+async function planOf(
   deps: InboundDependencies,
   request: HboneRequest,
   workload: Workload,
   route: AcceptedRoute,
-): Promise<ConnectionOutcome> {
+): Promise<RelayPlan> {
   const context: PolicyContext = {
     sourceIdentity: request.peer.identity,
     sourceAddress: request.peer.address,
@@ -93,9 +105,10 @@ async function carry(
   const arrival = arrivalOf(request, workload, route)
   const hairpin = withoutIdleSteps(deps, await hairpinOf(deps, arrival))
   let answered = false
-  return relay(deps, {
-    info: connectionInfo(deps, request, workload, route, hairpin),
-    originalDestination: formatAuthority(request.authority),
+  const authority = formatAuthority(request.authority)
+  return {
+    info: connectionInfo(deps, request, workload, { route, hairpin, authority }),
+    originalDestination: authority,
     actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(route.upstream),
     policy: { context, judge: () => deps.policies.judge(workload, context) },
     connect: async (dialSignal) => {
@@ -115,7 +128,7 @@ async function carry(
     fail: (error) => {
       if (!answered) request.refuse(statusOf(error))
     },
-  })
+  }
 }
 
 /** What the waypoint is asked for is what the client asked for, not the port of an application tunnel. */
@@ -175,8 +188,7 @@ function connectionInfo(
   { mesh, settings }: InboundDependencies,
   request: HboneRequest,
   workload: Workload,
-  route: AcceptedRoute,
-  hairpin: Hairpin,
+  { route, hairpin, authority }: { route: AcceptedRoute; hairpin: Hairpin; authority: string },
 ): Omit<ConnectionInfo, 'counts'> {
   const { headers, peer } = request
   // A peer of another network is not found by its address here; its baggage tells who it is.
@@ -197,7 +209,7 @@ function connectionInfo(
     },
     destination: {
       address: formatSocketAddress(request.local),
-      hboneAddress: formatAuthority(request.authority),
+      hboneAddress: authority,
       workload,
       ...(route.service === undefined ? {} : { service: route.service }),
       identity: identityUri(workloadIdentity(workload)),

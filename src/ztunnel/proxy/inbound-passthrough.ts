@@ -13,7 +13,13 @@ import { connected } from './dial.ts'
 import { dialWaypoint, type HairpinDependencies, hairpinOf, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
-import { type RelayDependencies, relay, withoutIdleSteps } from './relay.ts'
+import {
+  type Planned,
+  type RelayDependencies,
+  type RelayPlan,
+  relayPlanned,
+  withoutIdleSteps,
+} from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import type { WorkloadPolicies } from './workload-policies.ts'
 
@@ -32,31 +38,42 @@ export interface InboundDependencies extends RelayDependencies, HairpinDependenc
  */
 export function passthroughHandler(deps: InboundDependencies): ConnectionHandler<CapturedSocket> {
   const illegal = illegalPorts(deps.settings)
-  return async (accepted) => {
-    const early = (error: string): ConnectionOutcome => {
-      accepted.socket.destroy()
-      deps.telemetry.rejectedEarly({
-        sourceAddress: formatSocketAddress(accepted.source),
-        destinationAddress: formatSocketAddress(accepted.destination),
-        direction: 'inbound',
-        error,
-      })
-      return { kind: 'failed', flag: 'CONNECT', error }
-    }
-    if (illegal.has(accepted.destination.port)) return early('attempted recursive call to ourselves')
-    try {
-      return await carry(deps, accepted, await deps.local.get())
-    } catch (error) {
-      return early(errorText(error))
-    }
+  return (accepted) => relayPlanned(deps, planned(deps, accepted, illegal))
+}
+
+async function planned(
+  deps: InboundDependencies,
+  accepted: CapturedSocket,
+  illegal: ReadonlySet<number>,
+): Promise<Planned> {
+  try {
+    if (illegal.has(accepted.destination.port)) throw new Error('attempted recursive call to ourselves')
+    return await planOf(deps, accepted, await deps.local.get())
+  } catch (error) {
+    return turnAway(deps, accepted, errorText(error))
   }
 }
 
-async function carry(
+function turnAway(
+  { telemetry }: InboundDependencies,
+  { socket, source, destination }: CapturedSocket,
+  error: string,
+): ConnectionOutcome {
+  socket.destroy()
+  telemetry.rejectedEarly({
+    sourceAddress: formatSocketAddress(source),
+    destinationAddress: formatSocketAddress(destination),
+    direction: 'inbound',
+    error,
+  })
+  return { kind: 'failed', flag: 'CONNECT', error }
+}
+
+async function planOf(
   deps: InboundDependencies,
   accepted: CapturedSocket,
   workload: Workload,
-): Promise<ConnectionOutcome> {
+): Promise<RelayPlan> {
   const { settings } = deps
   const { source, destination } = accepted
   const context: PolicyContext = {
@@ -67,7 +84,7 @@ async function carry(
   }
   const arrival = { workload, destination, client: source, identity: undefined, headers: {} }
   const hairpin = withoutIdleSteps(deps, await hairpinOf(deps, arrival))
-  return relay(deps, {
+  return {
     info: connectionInfo(deps, accepted, workload, hairpin),
     originalDestination: formatSocketAddress(destination),
     actualDestination: waypointInfo(hairpin).waypoint ?? formatSocketAddress(destination),
@@ -83,7 +100,7 @@ async function carry(
       return { downstream: accepted.socket, upstream }
     },
     fail: () => accepted.socket.destroy(),
-  })
+  }
 }
 
 /** The source is looked up by address, for labels only: nothing was proven. */

@@ -27,7 +27,13 @@ import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
 import type { LocalWorkload } from './local-workload.ts'
 import { type Demand, decideOnDemand } from './on-demand.ts'
 import { watchForRefusal } from './plaintext-refusal.ts'
-import { type RelayDependencies, type RelayPlan, relay, withoutIdleSteps } from './relay.ts'
+import {
+  type Planned,
+  type RelayDependencies,
+  type RelayPlan,
+  relayPlanned,
+  withoutIdleSteps,
+} from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import { openTunnel, type TunnelDependencies } from './tunnel.ts'
 
@@ -47,24 +53,31 @@ type Dialable = Exclude<Route, { kind: 'refused' }>
 /** Handles what a workload opens (15001): resolve, then relay. */
 export function outboundHandler(deps: OutboundDependencies): ConnectionHandler<CapturedSocket> {
   const illegal = illegalPorts(deps.settings)
-  return async (accepted) => {
-    const resolved = await resolve(deps, accepted, illegal)
-    if ('kind' in resolved) return resolved
-    const { source, route } = resolved
-    const traceparent = makeTraceparent()
-    const info = connectionInfo(accepted, source, route, traceparent.traceId)
-    return relay(deps, {
-      info,
-      recordLate: route.kind === 'double-hbone',
-      originalDestination: formatSocketAddress(accepted.destination),
-      actualDestination: formatSocketAddress(route.dial),
-      connect: async (dialSignal) => {
-        const relayed = await dial(deps, accepted, source, route, { info, traceparent }, dialSignal)
-        accepted.reply?.connected()
-        return relayed
-      },
-      fail: (error) => turnAway(accepted, error),
-    })
+  return (accepted) => relayPlanned(deps, planned(deps, accepted, illegal))
+}
+
+async function planned(
+  deps: OutboundDependencies,
+  accepted: CapturedSocket,
+  illegal: ReadonlySet<number>,
+): Promise<Planned> {
+  const resolved = await resolve(deps, accepted, illegal)
+  if ('kind' in resolved) return resolved
+  const { source, route } = resolved
+  const traceparent = makeTraceparent()
+  const dialled = formatSocketAddress(route.dial)
+  const info = connectionInfo(accepted, source, { route, dialled, traceId: traceparent.traceId })
+  return {
+    info,
+    recordLate: route.kind === 'double-hbone',
+    originalDestination: formatSocketAddress(accepted.destination),
+    actualDestination: dialled,
+    connect: async (dialSignal) => {
+      const relayed = await dial(deps, accepted, source, route, { info, traceparent }, dialSignal)
+      accepted.reply?.connected()
+      return relayed
+    },
+    fail: (error) => turnAway(accepted, error),
   }
 }
 
@@ -114,8 +127,7 @@ async function resolveDns(deps: OutboundDependencies, source: Workload, route: R
 function connectionInfo(
   accepted: CapturedSocket,
   source: Workload,
-  route: Dialable,
-  traceId: string,
+  { route, dialled, traceId }: { route: Dialable; dialled: string; traceId: string },
 ): Omit<ConnectionInfo, 'counts'> {
   const secure = route.kind === 'hbone' || route.kind === 'double-hbone'
   const proven = (workload: Workload): { identity?: string } =>
@@ -124,7 +136,7 @@ function connectionInfo(
     direction: 'outbound',
     source: { address: formatSocketAddress(accepted.source), workload: source, ...proven(source) },
     destination: {
-      address: formatSocketAddress(route.dial),
+      address: dialled,
       ...(secure ? { hboneAddress: route.authority } : {}),
       ...(route.service === undefined ? {} : { service: route.service }),
       ...(route.workload === undefined ? {} : { workload: route.workload, ...proven(route.workload) }),

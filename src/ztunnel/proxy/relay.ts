@@ -1,8 +1,9 @@
-import { type Cancellation, type PumpEnd, pump } from '../../hbone/index.ts'
+import { Socket } from 'node:net'
+import { type Cancellation, type PumpEnd, type PumpResult, pumpUntil } from '../../hbone/index.ts'
 import { explainSubject, type PolicyContext, type RouteStep, type Verdict } from '../../mesh/index.ts'
 import type { ConnectionInfo, ConnectionTelemetry, OpenConnection } from '../../telemetry/index.ts'
 import { deniedText, errorText, ProxyError, responseFlag } from '../errors.ts'
-import type { ConnectionTracker, TrackedConnection } from './connection-tracker.ts'
+import type { ConnectionTracker, Tracked, TrackedConnection } from './connection-tracker.ts'
 import type { ConnectionOutcome } from './handler.ts'
 import type { VerdictListener } from './policy-log.ts'
 
@@ -23,7 +24,7 @@ export interface RelayPlan {
   readonly recordLate?: boolean
   /** Dials, and answers the downstream if its protocol has an answer. */
   readonly connect: (signal: Cancellation) => Promise<Relayed>
-  /** Tells the downstream that nothing comes of it. Also called after a broken pump. */
+  /** Tells the downstream that nothing comes of it. Not called any more once it is connected: then it is cut off. */
   readonly fail: (error: unknown) => void
 }
 
@@ -45,49 +46,146 @@ export interface Relayed {
   readonly refusal?: (bytes: PumpedBytes) => string | undefined
 }
 
+/** A connection to be carried, or what became of one that was turned away before. */
+export type Planned = RelayPlan | ConnectionOutcome
+
 /**
  * The part of the data path that all ports share. Tracked before it is judged,
  * so that a policy that arrives meanwhile still cuts it.
  */
-export async function relay(deps: RelayDependencies, plan: RelayPlan): Promise<ConnectionOutcome> {
-  const counts = { sent: 0, received: 0 }
-  const startedAt = plan.recordLate === true ? performance.now() : undefined
-  const open = (info: RelayPlan['info']): OpenConnection =>
-    deps.telemetry.open({ ...info, counts }, startedAt)
-  let record = startedAt === undefined ? open(plan.info) : undefined
-  const tracked = deps.tracker.track(trackedAs(plan), plan.policy?.context)
-  let verdict: Verdict | undefined
-  let peerIdentity: string | undefined
-  try {
-    verdict = await plan.policy?.judge()
-    if (verdict !== undefined) deps.onVerdict?.(verdict, plan.info)
-    if (verdict?.allowed === false) throw new ProxyError('policy-denied', deniedText(verdict.message))
-    const { signal } = tracked
-    // A verdict that came late may have been overtaken by a policy, or by the end of the workload.
-    signal.throwIfAborted()
-    const { downstream, upstream, info = plan.info, ...relayed } = await plan.connect(signal)
-    peerIdentity = relayed.peerIdentity
-    record ??= open(info)
-    const { error, side } = await pump(downstream, upstream, counts, signal)
-    if (error !== undefined) throw sideError(error, side)
-    const refusal = relayed.refusal?.(counts)
-    if (refusal !== undefined) throw new ProxyError('refused', refusal)
-    record.close({ policy: verdict?.policy, peerIdentity, verdict })
-    return { kind: 'complete' }
-  } catch (error) {
-    const cut = tracked.denied()
-    // The policy that it was waiting for both refuses and cuts it: one decision.
-    if (cut !== undefined && verdict?.allowed !== false) {
-      verdict = cut
-      deps.onVerdict?.(cut, plan.info)
+export function relay(deps: RelayDependencies, plan: RelayPlan): Promise<ConnectionOutcome> {
+  return new Promise((resolve) => void new RelayedConnection(deps, plan, resolve).begin(plan))
+}
+
+/** `relay` for a plan that is still being made. `planned` must not reject. */
+export function relayPlanned(deps: RelayDependencies, planned: Promise<Planned>): Promise<ConnectionOutcome> {
+  return new Promise((resolve) => {
+    void planned.then((plan) => {
+      if ('kind' in plan) resolve(plan)
+      else void new RelayedConnection(deps, plan, resolve).begin(plan)
+    })
+  })
+}
+
+/**
+ * One connection, from its plan to its record. All that is kept of it while it
+ * is idle: what is only needed until both ends are there, the plan with its
+ * route, headers and functions, is let go of then, and no function waits for
+ * the end, for a suspended one keeps all that it ever knew.
+ */
+class RelayedConnection implements TrackedConnection {
+  readonly originalDestination: string
+  readonly actualDestination: string
+  readonly #deps: RelayDependencies
+  readonly #resolve: (outcome: ConnectionOutcome) => void
+  readonly #counts = { sent: 0, received: 0 }
+  readonly #tracked: Tracked
+  readonly #startedAt: number | undefined
+  #info: RelayPlan['info']
+  #record: OpenConnection | undefined
+  #verdict: Verdict | undefined
+  #peerIdentity: string | undefined
+  #refusal: Relayed['refusal']
+  #downstream: PumpEnd | undefined
+
+  constructor(deps: RelayDependencies, plan: RelayPlan, resolve: (outcome: ConnectionOutcome) => void) {
+    this.#deps = deps
+    this.#resolve = resolve
+    this.#info = plan.info
+    this.originalDestination = plan.originalDestination
+    this.actualDestination = plan.actualDestination
+    this.#startedAt = plan.recordLate === true ? performance.now() : undefined
+    if (plan.recordLate !== true) this.#open(plan.info)
+    this.#tracked = deps.tracker.track(this, plan.policy?.context)
+  }
+
+  get direction(): TrackedConnection['direction'] {
+    return this.#info.direction
+  }
+
+  get source(): string {
+    return this.#info.source.address
+  }
+
+  get protocol(): TrackedConnection['protocol'] {
+    return this.#info.secure ? 'HBONE' : 'TCP'
+  }
+
+  /** Judges, dials, and leaves the rest to the pump. */
+  async begin(plan: RelayPlan): Promise<void> {
+    const { signal } = this.#tracked
+    try {
+      const judged = plan.policy?.judge()
+      this.#verdict = judged instanceof Promise ? await judged : judged
+      if (this.#verdict !== undefined) this.#tell(this.#verdict)
+      if (this.#verdict?.allowed === false) {
+        throw new ProxyError('policy-denied', deniedText(this.#verdict.message))
+      }
+      // A verdict that came late may have been overtaken by a policy, or by the end of the workload.
+      signal.throwIfAborted()
+      this.#join(await plan.connect(signal), signal)
+    } catch (error) {
+      this.#fail(error, plan)
     }
-    plan.fail(error)
-    record ??= open(plan.info)
+  }
+
+  #join({ downstream, upstream, info, peerIdentity, refusal }: Relayed, signal: Cancellation): void {
+    this.#peerIdentity = peerIdentity
+    this.#refusal = refusal
+    this.#downstream = downstream
+    if (this.#record === undefined) this.#open(info ?? this.#info)
+    pumpUntil(downstream, upstream, this.#counts, signal, this.#onPumped)
+  }
+
+  readonly #onPumped = ({ error, side }: PumpResult): void => {
+    const refusal = error === undefined ? this.#refusal?.(this.#counts) : undefined
+    if (error !== undefined) this.#fail(sideError(error, side))
+    else if (refusal !== undefined) this.#fail(new ProxyError('refused', refusal))
+    else {
+      const verdict = this.#verdict
+      this.#record?.close({ policy: verdict?.policy, peerIdentity: this.#peerIdentity, verdict })
+      this.#end({ kind: 'complete' })
+    }
+  }
+
+  /** `plan` as long as it is not connected. */
+  #fail(error: unknown, plan?: RelayPlan): void {
+    const cut = this.#tracked.denied()
+    // The policy that it was waiting for both refuses and cuts it: one decision.
+    if (cut !== undefined && this.#verdict?.allowed !== false) {
+      this.#verdict = cut
+      this.#tell(cut)
+    }
+    if (plan === undefined) this.#cutOff()
+    else plan.fail(error)
+    const verdict = this.#verdict
     const outcome = { flag: responseFlag(error), error: errorText(error), policy: verdict?.policy }
-    record.close({ ...outcome, peerIdentity, verdict, judged: judgedText(verdict, plan) })
-    return { kind: 'failed', ...outcome }
-  } finally {
-    tracked.release()
+    const judged = judgedText(verdict, this.#tracked.policy)
+    const record = this.#record ?? this.#open(this.#info)
+    record.close({ ...outcome, peerIdentity: this.#peerIdentity, verdict, judged })
+    this.#end({ kind: 'failed', ...outcome })
+  }
+
+  /** The pump lets a client take its time to read what there was. This one learns that something is wrong. */
+  #cutOff(): void {
+    if (this.#downstream instanceof Socket) this.#downstream.destroy()
+  }
+
+  #tell(verdict: Verdict): void {
+    this.#deps.onVerdict?.(verdict, this.#info)
+  }
+
+  #open(info: RelayPlan['info']): OpenConnection {
+    const counted = { ...info, counts: this.#counts }
+    this.#info = counted
+    const record = this.#deps.telemetry.open(counted, this.#startedAt)
+    this.#record = record
+    return record
+  }
+
+  #end(outcome: ConnectionOutcome): void {
+    this.#tracked.release()
+    this.#resolve(outcome)
   }
 }
 
@@ -102,19 +200,9 @@ export function withoutIdleSteps<Decision extends { readonly steps: readonly Rou
   return telemetry.explains ? decision : { ...decision, steps: [] }
 }
 
-function trackedAs({ info, originalDestination, actualDestination }: RelayPlan): TrackedConnection {
-  return {
-    direction: info.direction,
-    source: info.source.address,
-    originalDestination,
-    actualDestination,
-    protocol: info.secure ? 'HBONE' : 'TCP',
-  }
-}
-
 /** Whom and what the policies saw that refused it. */
-function judgedText(verdict: Verdict | undefined, { policy }: RelayPlan): string | undefined {
-  return verdict?.allowed !== false || policy === undefined ? undefined : explainSubject(policy.context)
+function judgedText(verdict: Verdict | undefined, context: PolicyContext | undefined): string | undefined {
+  return verdict?.allowed !== false || context === undefined ? undefined : explainSubject(context)
 }
 
 /** Our own reasons stand as they are; a broken copy says in which direction. */

@@ -110,9 +110,8 @@ export class WorkloadProxy {
       telemetry,
       settings,
       onRequest: (request) => {
-        const release = this.#limit.take()
-        if (release === undefined) return this.#refuseRequest(request)
-        request.tunnel.whenClosed(release)
+        if (!this.#limit.enter()) return this.#refuseRequest(request)
+        request.tunnel.whenClosed(this.#leave)
         this.#handling.add(handleRequest(request))
       },
     })
@@ -205,6 +204,12 @@ export class WorkloadProxy {
     const direction = component === 'inbound' ? 'inbound' : 'outbound'
     // HBONE has its own PINGs, and a SOCKS client is on this machine; the other two rely on the kernel's keepalive.
     const captured = port === settings.ports.outbound || port === settings.ports.inboundPlaintext
+    // One of each for all connections: there may be very many.
+    const onClosed = (): void => metrics.socketClosed(direction)
+    const onAdmittedClosed = (): void => {
+      onClosed()
+      this.#limit.leave()
+    }
     const listener = CaptureListener.create({
       sockets,
       address,
@@ -212,16 +217,13 @@ export class WorkloadProxy {
       transparent: settings.originalSource,
       liveness: captured ? settings : undefined,
       onConnection: (captured) => {
-        const release = this.#limit.take()
+        const admitted = this.#limit.enter()
         metrics.socketOpened(direction)
         // Comes once: `once` would only keep a wrapper for as long as the connection lives.
-        captured.socket.on('close', () => {
-          metrics.socketClosed(direction)
-          release?.()
-        })
+        captured.socket.on('close', admitted ? onAdmittedClosed : onClosed)
         // Until the pump takes over, an early reset must not be an uncaught error.
         captured.socket.on('error', ignore)
-        if (release === undefined) return this.#refuse(captured, direction)
+        if (!admitted) return this.#refuse(captured, direction)
         this.#handling.add(handle(captured))
       },
       // Out of descriptors, mostly: the kernel tells with every connection that it drops.
@@ -240,6 +242,8 @@ export class WorkloadProxy {
     })
     return listener
   }
+
+  readonly #leave = (): void => this.#limit.leave()
 
   #refuse({ socket, source, destination }: CapturedSocket, direction: Direction): void {
     socket.destroy()
