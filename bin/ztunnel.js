@@ -2,7 +2,9 @@
 // Starts the TypeScript sources of a checkout as they are, or the compiled
 // package. Plain JavaScript without imports from either, so that a too old
 // Node gets a sentence instead of a syntax error.
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
 
 const NODE_MAJOR = 24
 
@@ -16,7 +18,17 @@ if (major < NODE_MAJOR) {
 }
 
 const source = new URL('../src/main.ts', import.meta.url)
-const { main } = await import(
-  existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href
-)
+const fromSource = existsSync(source)
+if (fromSource) cacheStripped(new URL('../node_modules/', import.meta.url))
+const { main } = await import(fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href)
 await main(process.argv)
+
+/**
+ * Keeps the sources without their types for the next start, which then needs
+ * no TypeScript parser: 40 MB of memory and most of the time. Not for another
+ * user than the owner of the folder, who could not delete the files again.
+ */
+function cacheStripped(modules) {
+  const owner = statSync(modules, { throwIfNoEntry: false })?.uid
+  if (owner === process.geteuid?.()) enableCompileCache(fileURLToPath(new URL('.cache/ztunnel', modules)))
+}

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from '../telemetry/prometheus.ts'
 import { type ConnectedProxy, type DeltaServerMetrics, metricType } from '../xds/index.ts'
 
 /** The metrics of a config server, by istiod's names. */

@@ -1,14 +1,7 @@
 import type { CaMaterial } from '../identity/index.ts'
 import { generateKeyPair } from '../identity/index.ts'
 import { privateKeyPem, subjectPublicKeyInfo } from '../identity/keys.ts'
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-} from '../identity/x509.ts'
+import { x509 } from '../identity/x509.ts'
 import type { Credentials } from './credentials.ts'
 
 /** What makes it odd. */
@@ -25,6 +18,14 @@ export async function oddCertificate(
   { uri, dnsName, serverOnly = false }: OddNames,
 ): Promise<Credentials> {
   const keys = await generateKeyPair()
+  const {
+    BasicConstraintsExtension,
+    ExtendedKeyUsage,
+    ExtendedKeyUsageExtension,
+    KeyUsageFlags,
+    KeyUsagesExtension,
+    SubjectAlternativeNameExtension,
+  } = x509()
   const usages = [ExtendedKeyUsage.serverAuth, ...(serverOnly ? [] : [ExtendedKeyUsage.clientAuth])]
   const names = [
     ...(uri === undefined ? [] : [{ type: 'url' as const, value: uri }]),

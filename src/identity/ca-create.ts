@@ -1,15 +1,7 @@
 import type { webcrypto } from 'node:crypto'
 import { CaMaterial, randomSerialNumber } from './ca-material.ts'
 import { generateKeyPair, importSigningKey, privateKeyPem, subjectPublicKeyInfo } from './keys.ts'
-import {
-  BasicConstraintsExtension,
-  type Extension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  ParsedCertificate,
-  SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-} from './x509.ts'
+import { type Extension, x509 } from './x509.ts'
 
 export interface CreateCaOptions {
   /** The organization in the subjects, as Istio names its root. Default `cluster.local`. */
@@ -58,7 +50,8 @@ export async function createIssuer(
   now: number = Date.now(),
 ): Promise<NewIssuer> {
   const root = { pem: rootCertPem, key: importSigningKey(rootKeyPem) }
-  const organization = new ParsedCertificate(rootCertPem).subjectName.getField('O')[0] ?? 'cluster.local'
+  const { X509Certificate } = x509()
+  const organization = new X509Certificate(rootCertPem).subjectName.getField('O')[0] ?? 'cluster.local'
   const issuer = await createIntermediate(root, organization, now)
   return { caCertPem: issuer.pem, caKeyPem: privateKeyPem(issuer.keys.privateKey) }
 }
@@ -72,7 +65,7 @@ async function createCertificates(options: CreateCaOptions): Promise<{ root: Aut
   const now = options.now ?? Date.now()
   const organization = options.trustDomain ?? 'cluster.local'
   const rootKeys = await generateKeyPair()
-  const rootCert = await X509CertificateGenerator.createSelfSigned({
+  const rootCert = await x509().X509CertificateGenerator.createSelfSigned({
     serialNumber: randomSerialNumber(),
     name: [{ O: [organization] }, { CN: ['Root CA'] }],
     keys: rootKeys,
@@ -113,6 +106,8 @@ async function authorityExtensions(
   keys: webcrypto.CryptoKeyPair,
   pathLength: number | undefined,
 ): Promise<Extension[]> {
+  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension } =
+    x509()
   return [
     new BasicConstraintsExtension(true, pathLength, true),
     new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),

@@ -4,7 +4,7 @@ import type { CaParts } from './ca-material.ts'
 import { errorText, IdentityError } from './errors.ts'
 import { importSigningKey } from './keys.ts'
 import { pemCertificates } from './pem.ts'
-import { KeyUsageFlags, KeyUsagesExtension, ParsedCertificate } from './x509.ts'
+import { x509 } from './x509.ts'
 
 /** The files of Istio's `cacerts` secret. */
 export const CA_FILES = ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem'] as const
@@ -78,6 +78,7 @@ function checkMaySign(issuer: X509Certificate, fail: Fail): void {
   if (!issuer.ca) {
     fail('ca-cert.pem', 'is not a CA certificate (basic constraints CA:TRUE); use the certificate of a CA')
   }
+  const { KeyUsageFlags, KeyUsagesExtension, X509Certificate: ParsedCertificate } = x509()
   const usage = new ParsedCertificate(issuer.raw).getExtension(KeyUsagesExtension)?.usages
   if (usage !== undefined && (usage & KeyUsageFlags.keyCertSign) === 0) {
     fail(

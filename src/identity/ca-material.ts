@@ -1,13 +1,6 @@
 import { randomBytes, type webcrypto } from 'node:crypto'
 import { signatureHash } from './keys.ts'
-import {
-  AuthorityKeyIdentifierExtension,
-  type Extension,
-  type JsonName,
-  ParsedCertificate,
-  SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-} from './x509.ts'
+import { type Extension, type JsonName, type ParsedCertificate, x509 } from './x509.ts'
 
 /** The parts of a CA, already checked against each other. */
 export interface CaParts {
@@ -56,17 +49,20 @@ export class CaMaterial {
     this.intermediatesPem = parts.intermediatesPem
     this.issuerPem = parts.issuerPem
     this.warnings = parts.warnings ?? []
-    this.#issuer = new ParsedCertificate(parts.issuerPem)
+    const { X509Certificate } = x509()
+    this.#issuer = new X509Certificate(parts.issuerPem)
     this.#key = parts.issuerKey
     this.subject = this.#issuer.subject
     const ends = [parts.issuerPem, ...parts.intermediatesPem].map((pem) =>
-      new ParsedCertificate(pem).notAfter.getTime(),
+      new X509Certificate(pem).notAfter.getTime(),
     )
     this.notAfter = new Date(Math.min(...ends))
   }
 
   /** Signs, and returns PEM. The issuer name and the authority key id are the CA's own, byte for byte. */
   async signCertificate(template: CertificateTemplate): Promise<string> {
+    const { AuthorityKeyIdentifierExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } =
+      x509()
     const extensions = [...template.extensions]
     const keyId = this.#issuer.getExtension(SubjectKeyIdentifierExtension)?.keyId
     if (keyId !== undefined) extensions.push(new AuthorityKeyIdentifierExtension(keyId))

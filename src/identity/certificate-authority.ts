@@ -7,16 +7,7 @@ import { generateKeyPair, MAX_RSA_BITS, MIN_RSA_BITS, privateKeyPem, subjectPubl
 import { pemBlocks, pemToDer } from './pem.ts'
 import { formatSpiffeId, type SpiffeId, spiffeIdProblem } from './spiffe-id.ts'
 import type { Svid } from './svid.ts'
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  type JsonGeneralNames,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-} from './x509.ts'
+import { type ExtendedKeyUsage, type JsonGeneralNames, x509 } from './x509.ts'
 import { createSvid, MESH_CIPHERS } from './x509-svid.ts'
 
 export interface SignRequest {
@@ -101,7 +92,8 @@ export class CertificateAuthority {
       throw new IdentityError('REQUEST_INVALID', `cannot sign for this identity: ${problem}`)
     const publicKey = await verifiedKey(request.csrPem)
     const names: JsonGeneralNames = [{ type: 'url', value: formatSpiffeId(request.id) }]
-    const usages = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]
+    const { serverAuth, clientAuth } = x509().ExtendedKeyUsage
+    const usages = [serverAuth, clientAuth]
     // One material for all of it: it may be replaced meanwhile.
     const material = this.#material
     const leaf = await this.#issue(material, publicKey, names, usages, request.ttlSeconds)
@@ -125,7 +117,7 @@ export class CertificateAuthority {
       ...request.dnsNames.map((value) => ({ type: 'dns' as const, value })),
       ...request.ipAddresses.map((value) => ({ type: 'ip' as const, value })),
     ]
-    const usages = [ExtendedKeyUsage.serverAuth]
+    const usages = [x509().ExtendedKeyUsage.serverAuth]
     const material = this.#material
     const spki = subjectPublicKeyInfo(keys.publicKey)
     const leaf = await this.#issue(material, spki, names, usages, request.ttlSeconds)
@@ -154,6 +146,13 @@ export class CertificateAuthority {
     }
     // A certificate's dates have whole seconds.
     const notAfter = new Date(Math.floor(Math.min(now + ttlSeconds * 1000, end) / 1000) * 1000)
+    const {
+      BasicConstraintsExtension,
+      ExtendedKeyUsageExtension,
+      KeyUsageFlags,
+      KeyUsagesExtension,
+      SubjectAlternativeNameExtension,
+    } = x509()
     const pem = await material.signCertificate({
       publicKey,
       notBefore: new Date(now - CLOCK_SKEW_MS),
@@ -183,7 +182,7 @@ async function verifiedKey(csrPem: string): Promise<Buffer<ArrayBuffer>> {
     throw new IdentityError('REQUEST_INVALID', 'the CSR must be one PEM block labelled CERTIFICATE REQUEST')
   }
   try {
-    const csr = new Pkcs10CertificateRequest(pemToDer(block))
+    const csr = new (x509().Pkcs10CertificateRequest)(pemToDer(block))
     const spki = Buffer.from(csr.publicKey.rawData)
     const problem = keyProblem(createPublicKey({ key: spki, format: 'der', type: 'spki' }))
     if (problem !== undefined) throw new IdentityError('REQUEST_INVALID', problem)

@@ -41,6 +41,15 @@ export function pemToDer(block: PemBlock): Buffer<ArrayBuffer> {
   return Buffer.from(base64, 'base64')
 }
 
+/** DER as one block with lines of 64 characters, which is what every parser takes, and a newline at the end. */
+export function derToPem(der: Uint8Array, label: string): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
+  return `${BEGIN}${label}${DASHES}\n${lines.join('\n')}\n${END}${label}${DASHES}\n`
+}
+
 const BEGIN = '-----BEGIN '
 const END = '-----END '
 const DASHES = '-----'

@@ -1,7 +1,6 @@
 import { chmod, lstat, mkdir, mkdtemp, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, errorText, IdentityError } from './errors.ts'
-import { createPkcs12 } from './pkcs12.ts'
 import { formatSpiffeId } from './spiffe-id.ts'
 import type { Svid } from './svid.ts'
 import { exportPrivateKeyPem } from './x509-svid.ts'
@@ -22,7 +21,7 @@ export interface SvidFilesOptions {
 export async function writeSvidFiles(dir: string, svid: Svid, options: SvidFilesOptions = {}): Promise<void> {
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
-    const files = contentsOf(svid, options)
+    const files = await contentsOf(svid, options)
     for (const name of [...files.map((file) => file.name), KEY_STORE]) await refuseForeign(dir, name)
     const previous = await readlink(join(dir, DATA)).catch(() => undefined)
     const generation = await writeGeneration(dir, files)
@@ -44,7 +43,7 @@ interface SvidFile {
   readonly mode: number
 }
 
-function contentsOf(svid: Svid, { pkcs12Password }: SvidFilesOptions): readonly SvidFile[] {
+async function contentsOf(svid: Svid, { pkcs12Password }: SvidFilesOptions): Promise<readonly SvidFile[]> {
   const { certificateChain, roots } = svid
   const privateKeyPem = exportPrivateKeyPem(svid)
   const files: SvidFile[] = [
@@ -53,6 +52,8 @@ function contentsOf(svid: Svid, { pkcs12Password }: SvidFilesOptions): readonly 
     { name: 'root-cert.pem', content: roots.join(''), mode: 0o644 },
   ]
   if (pkcs12Password !== undefined) {
+    // Few have use for it, and its ASN.1 schemas take memory.
+    const { createPkcs12 } = await import('./pkcs12.ts')
     const name = formatSpiffeId(svid.id)
     const content = createPkcs12({ name, privateKeyPem, certificateChain, roots }, pkcs12Password)
     files.push({ name: KEY_STORE, content, mode: 0o600 })

@@ -11,7 +11,7 @@ import { generateKeyPair } from './keys.ts'
 import { verifyPeerTrustDomain, verifyServerIdentity } from './peer.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import type { Svid } from './svid.ts'
-import { type JsonGeneralNames, SubjectAlternativeNameExtension, X509CertificateGenerator } from './x509.ts'
+import { type JsonGeneralNames, x509 } from './x509.ts'
 
 /** Time that moves when told to; timers fire in order of their dates. */
 export class ManualClock implements Clock {
@@ -71,6 +71,7 @@ export async function newAuthority(now?: () => number): Promise<CertificateAutho
 
 /** A self-signed certificate with any SANs, as a hostile peer would make one. */
 export async function certificateWithNames(names: JsonGeneralNames): Promise<X509Certificate> {
+  const { SubjectAlternativeNameExtension, X509CertificateGenerator } = x509()
   const cert = await X509CertificateGenerator.createSelfSigned({
     keys: await generateKeyPair(),
     signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },

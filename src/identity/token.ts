@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type JWTPayload, errors as joseErrors, jwtVerify, SignJWT } from 'jose'
+import type { errors, JWTPayload } from 'jose'
 import { errorText, IdentityError } from './errors.ts'
 import { type SpiffeId, spiffeIdProblem } from './spiffe-id.ts'
 import { loadOrCreateTokenKey, type TokenKey } from './token-key.ts'
@@ -100,6 +100,8 @@ export class TokenIssuer {
       ...(node === undefined ? {} : { node: { name: node } }),
       ...(pod === undefined ? {} : { pod: { name: pod } }),
     }
+    // Loaded here: a proxy reads its token from a file and never looks inside.
+    const { SignJWT } = await import('jose')
     return new SignJWT({ [KUBERNETES_CLAIM]: bound })
       .setProtectedHeader({ alg: ALGORITHM, kid: this.#key.keyId })
       .setIssuer(ISSUER)
@@ -113,6 +115,7 @@ export class TokenIssuer {
   }
 
   async #verifiedClaims(token: string): Promise<JWTPayload> {
+    const { errors: joseErrors, jwtVerify } = await import('jose')
     try {
       const { payload } = await jwtVerify(token, this.#key.publicKey, {
         // Never the header's choice: that is how "alg: none" and key confusion get in.
@@ -124,7 +127,7 @@ export class TokenIssuer {
       })
       return payload
     } catch (error) {
-      throw new IdentityError('TOKEN_INVALID', refusal(error), { cause: error })
+      throw new IdentityError('TOKEN_INVALID', refusal(error, joseErrors), { cause: error })
     }
   }
 }
@@ -185,7 +188,7 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? { ...value } : {}
 }
 
-function refusal(error: unknown): string {
+function refusal(error: unknown, joseErrors: typeof errors): string {
   if (error instanceof joseErrors.JWTExpired) {
     return `the token expired at ${expiryText(error.payload.exp)}; put a fresh one in its place`
   }

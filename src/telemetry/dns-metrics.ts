@@ -1,5 +1,5 @@
-import { Counter, Histogram, type OpenMetricsContentType, type Registry } from 'prom-client'
 import type { Workload } from '../mesh/model.ts'
+import { Counter, Histogram, type OpenMetricsContentType, type Registry } from './prometheus.ts'
 
 /** Which question it was, and whose. */
 export interface DnsQuestionLabels {

@@ -1,8 +1,8 @@
-import { Counter, Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
 import type { Clock } from './clock.ts'
 import { type DnsMetrics, registerDns } from './dns-metrics.ts'
 import { type OnDemandDnsMetrics, registerOnDemandDns } from './on-demand-dns-metrics.ts'
 import { registerProcessMetrics } from './process-metrics.ts'
+import { Counter, Gauge, type OpenMetricsContentType, Registry } from './prometheus.ts'
 import { TrafficMetrics } from './traffic-metrics.ts'
 
 /** How an xDS stream ended (wire/ztunnel 10.10). */

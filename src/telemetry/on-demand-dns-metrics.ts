@@ -1,6 +1,6 @@
-import { Counter, type OpenMetricsContentType, type Registry } from 'prom-client'
 import type { Workload } from '../mesh/model.ts'
 import { workloadPrincipal } from './connection-info.ts'
+import { Counter, type OpenMetricsContentType, type Registry } from './prometheus.ts'
 
 /** Told of each connection to a workload that has a hostname in place of an address. */
 export type OnDemandDnsMetrics = (source: Workload, hostname: string) => void

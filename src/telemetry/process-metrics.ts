@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { Counter, Gauge, type OpenMetricsContentType, type Registry } from 'prom-client'
+import { Counter, Gauge, type OpenMetricsContentType, type Registry } from './prometheus.ts'
 
 /** Registers what the process itself uses; read when scraped. Families that this system cannot tell are left out. */
 export function registerProcessMetrics(registry: Registry<OpenMetricsContentType>): void {

@@ -61,7 +61,7 @@ export async function startWaypoint(options: WaypointAppOptions): Promise<Waypoi
     for (const uid of workloads) if (mesh.workload(uid) === undefined) metrics.traffic.workloadRemoved(uid)
   })
   const rules = new WaypointRules(gateway)
-  const control = connectControlPlane(base, mesh, logger, metrics.xds, waypointTypes(mesh, rules))
+  const control = await connectControlPlane(base, mesh, logger, metrics.xds, waypointTypes(mesh, rules))
   const telemetry = new ConnectionTelemetry({ log: logger.scope('access'), metrics: metrics.traffic })
   const httpMetrics = new HttpMetrics()
   const waypoint = createDataPath(options, { mesh, rules, control, telemetry, metrics, httpMetrics })

@@ -20,6 +20,7 @@ import { policyLog } from './proxy/policy-log.ts'
 import type { SharedDependencies } from './proxy/workload-proxy.ts'
 import { dnsSettings, proxySettings } from './proxy-settings.ts'
 import { ThreadedDataPath } from './threads/threaded-data-path.ts'
+import { trimMemory } from './trim-memory.ts'
 import type { VersionInfo } from './version.ts'
 
 export interface ZtunnelOptions {
@@ -61,7 +62,7 @@ export async function startZtunnel({ config, logger, version }: ZtunnelOptions):
   mesh.subscribe(({ workloads }) => {
     for (const uid of workloads) if (mesh.workload(uid) === undefined) metrics.traffic.workloadRemoved(uid)
   })
-  const control = connectControlPlane(config, mesh, logger, metrics.xds)
+  const control = await connectControlPlane(config, mesh, logger, metrics.xds)
   const shared = sharedDependencies(config, logger, metrics, telemetry, mesh, control)
   const dataPath = await startDataPath(config, logger, shared, control)
   try {
@@ -227,6 +228,7 @@ async function serve(
   signal: AbortSignal,
 ): Promise<void> {
   await control.synced
+  await trimMemory()
   stateReady.complete()
   if (signal.aborted) return
   await workloads.run(signal)

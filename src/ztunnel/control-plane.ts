@@ -6,7 +6,7 @@ import {
   AddressHandler,
   AdsClient,
   AuthorizationHandler,
-  LocalMesh,
+  type LocalMesh,
   MAX_MESSAGE_BYTES,
   type ResourceHandler,
 } from '../xds/index.ts'
@@ -31,13 +31,13 @@ export interface ControlPlane {
  *
  * @throws XdsError `local-state`.
  */
-export function connectControlPlane(
+export async function connectControlPlane(
   config: Config,
   mesh: MeshStore,
   logger: Logger,
   metrics: XdsMetrics,
   types: readonly ResourceHandler[] = meshTypes(config, mesh),
-): ControlPlane {
+): Promise<ControlPlane> {
   const caLog = fieldsFirst(logger.scope('identity'))
   const ca = new CaClient({
     ...endpoint(config.ca),
@@ -48,7 +48,7 @@ export function connectControlPlane(
     log: caLog,
   })
   const svids = new SvidManager({ fetch: (id, signal) => ca.fetch(id, signal), log: caLog })
-  const local = followLocalMesh(config, mesh, logger)
+  const local = await followLocalMesh(config, mesh, logger)
   const ads = config.xds === undefined ? undefined : connectXds(config, config.xds, types, logger, metrics)
   return {
     svids,
@@ -64,10 +64,16 @@ export function connectControlPlane(
 }
 
 /** In force when this returns: a file is as good a reason to be ready as a control plane that answered. */
-function followLocalMesh(config: Config, mesh: MeshStore, logger: Logger): LocalMesh | undefined {
+async function followLocalMesh(
+  config: Config,
+  mesh: MeshStore,
+  logger: Logger,
+): Promise<LocalMesh | undefined> {
   const source = config.localMesh
   if (source === undefined) return undefined
   const log = fieldsFirst(logger.scope('xds'))
+  // Loaded here: it brings a YAML parser and a schema library, 20 MB, which a control plane's proxy has no use for.
+  const { LocalMesh } = await import('../xds/local/index.ts')
   return LocalMesh.load({ source, apply: (changes) => mesh.apply(changes), log })
 }
 

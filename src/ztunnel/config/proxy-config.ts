@@ -1,5 +1,6 @@
-import { parse } from 'yaml'
-import { z } from 'zod'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
+import type * as Zod from 'zod'
 import type { JsonValue } from './model.ts'
 import { configurationError, type FileSystemPort, type Values } from './values.ts'
 
@@ -20,26 +21,13 @@ const MESH_CONFIG_PATH = './etc/istio/config/mesh'
 const META_PREFIX = 'ISTIO_META_'
 const JSON_META_PREFIX = 'ISTIO_METAJSON_'
 
-/** The other fields of a ProxyConfig are Envoy's and not looked at. */
-const proxyConfigSchema = z
-  .object({
-    discoveryAddress: z.string().nullish(),
-    proxyAdminPort: z.int().min(0).max(65_535).nullish(),
-    statsPort: z.int().min(0).max(65_535).nullish(),
-    concurrency: z.int().min(0).nullish(),
-    proxyMetadata: z.record(z.string(), z.string()).nullish(),
-  })
-  .nullish()
-
-const meshConfigSchema = z.object({ defaultConfig: proxyConfigSchema }).nullish()
-
 /** Merges the mounted mesh configuration, PROXY_CONFIG and ISTIO_META_*, the later ones first in rank. */
 export function loadProxyConfig(values: Values, files: FileSystemPort): ProxyConfig {
   const mounted = files.exists(MESH_CONFIG_PATH)
-    ? parsed(meshConfigSchema, files.readText(MESH_CONFIG_PATH), `the mesh configuration ${MESH_CONFIG_PATH}`)
+    ? parsed('mesh', files.readText(MESH_CONFIG_PATH), `the mesh configuration ${MESH_CONFIG_PATH}`)
         ?.defaultConfig
     : undefined
-  const own = parsed(proxyConfigSchema, values.text('PROXY_CONFIG', ''), 'env var PROXY_CONFIG')
+  const own = parsed('proxy', values.text('PROXY_CONFIG', ''), 'env var PROXY_CONFIG')
   return {
     discoveryAddress: own?.discoveryAddress ?? mounted?.discoveryAddress ?? undefined,
     proxyAdminPort: own?.proxyAdminPort ?? mounted?.proxyAdminPort ?? undefined,
@@ -65,19 +53,46 @@ export function jsonMetadata(values: Values): Record<string, JsonValue> {
   return metadata
 }
 
-function parsed<Schema extends z.ZodType>(schema: Schema, text: string, origin: string): z.infer<Schema> {
+function parsed<Name extends keyof Schemas>(
+  name: Name,
+  text: string,
+  origin: string,
+): Zod.infer<Schemas[Name]> | undefined {
+  if (text === '') return undefined
+  // Loaded when there is something to parse: 20 MB of memory that most proxies never need.
+  const { parse }: typeof Yaml = load('yaml')
+  const zod: typeof Zod = load('zod')
   let document: unknown
   try {
     document = parse(text)
   } catch (error) {
     throw configurationError(`${origin} is not YAML: ${String(error)}`, { cause: error })
   }
-  const result = schema.safeParse(document)
-  if (result.success) return result.data
-  throw configurationError(`${origin} is not a ProxyConfig: ${z.prettifyError(result.error)}`, {
+  const result = schemas(zod)[name].safeParse(document)
+  // The schema of this name is the one whose type was asked for.
+  if (result.success) return result.data as Zod.infer<Schemas[Name]>
+  throw configurationError(`${origin} is not a ProxyConfig: ${zod.z.prettifyError(result.error)}`, {
     cause: result.error,
   })
 }
+
+type Schemas = ReturnType<typeof schemas>
+
+/** The other fields of a ProxyConfig are Envoy's and not looked at. */
+function schemas({ z }: typeof Zod) {
+  const proxy = z
+    .object({
+      discoveryAddress: z.string().nullish(),
+      proxyAdminPort: z.int().min(0).max(65_535).nullish(),
+      statsPort: z.int().min(0).max(65_535).nullish(),
+      concurrency: z.int().min(0).nullish(),
+      proxyMetadata: z.record(z.string(), z.string()).nullish(),
+    })
+    .nullish()
+  return { proxy, mesh: z.object({ defaultConfig: proxy }).nullish() }
+}
+
+const load = createRequire(import.meta.url)
 
 function withoutPrefix(metadata: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
