@@ -1,11 +1,14 @@
 import { Duplex } from 'node:stream'
 import { ERROR } from './constants.ts'
+import { ReceivedBytes } from './received-bytes.ts'
 import type { StreamConsumer, TunnelStream } from './stream.ts'
 
 /** A stream of HTTP/2 as a Node stream, for whoever wants one: TLS within a tunnel, an HTTP engine, a test. */
 export class TunnelDuplex extends Duplex implements StreamConsumer {
   readonly tunnel: TunnelStream
   #uncredited = 0
+  /** Behind what the reader has not taken yet: a chunk of its own for each byte would cost a hundred. */
+  #waiting: ReceivedBytes | undefined
   /** The tunnel is, and what it had received is not read yet. */
   #over = false
   #idle: NodeJS.Timeout | undefined
@@ -43,10 +46,17 @@ export class TunnelDuplex extends Duplex implements StreamConsumer {
     this.#idle?.refresh()
     this.#uncredited += bytes.length
     if (this.readableEnded || this.destroyed) this.#credit()
-    else this.push(Buffer.from(bytes))
+    else if (this.readableLength === 0) {
+      this.push(Buffer.from(bytes))
+      this.#credit()
+    } else {
+      this.#waiting ??= new ReceivedBytes()
+      this.#waiting.append(bytes)
+    }
   }
 
   onEnd(): void {
+    this.#pushWaiting()
     this.push(null)
   }
 
@@ -65,16 +75,27 @@ export class TunnelDuplex extends Duplex implements StreamConsumer {
       return
     }
     // What came before the reset is there to be read; a reader that waits learns of the end by 'close'.
-    if (remoteEnded || this.readableLength === 0) this.destroy(error)
+    this.#pushWaiting()
+    if (this.readableEnded || (this.readableLength === 0 && !remoteEnded)) this.destroy(error)
     else {
       this.#over = true
+      if (remoteEnded) this.once('end', () => this.destroy(error))
       this.onRoom()
     }
   }
 
+  /** Everybody reads by this, 'data' included; Node calls `_read` only once until something is pushed. */
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size)
+    if (chunk !== null) this._read()
+    return chunk
+  }
+
   override _read(): void {
+    this.#pushWaiting()
     this.#credit()
-    if (this.#over && this.readableLength === 0) this.destroy(this.tunnel.error)
+    const { error, remoteEnded } = this.tunnel
+    if (this.#over && this.readableLength === 0 && !remoteEnded) this.destroy(error)
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -102,14 +123,22 @@ export class TunnelDuplex extends Duplex implements StreamConsumer {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#onWritten = undefined
+    this.#waiting = undefined
     clearTimeout(this.#idle)
     if (!this.tunnel.closed) this.tunnel.reset(error === null ? ERROR.CANCEL : ERROR.INTERNAL_ERROR)
     this.#credit()
     done(error)
   }
 
+  #pushWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting !== undefined) for (const bytes of waiting.pieces()) this.push(bytes)
+  }
+
   #credit(): void {
-    const taken = this.#uncredited - (this.destroyed ? 0 : this.readableLength)
+    const held = this.readableLength + (this.#waiting?.size ?? 0)
+    const taken = this.#uncredited - (this.destroyed ? 0 : held)
     if (taken <= 0) return
     this.#uncredited -= taken
     this.tunnel.credit(taken)
