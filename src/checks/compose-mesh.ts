@@ -14,15 +14,15 @@ export interface ComposeMeshOptions {
 /** Reads the mesh of the compose file through `docker compose`, and changes nothing of it. */
 export function composeMesh({ root, env = process.env }: ComposeMeshOptions): ComposeMesh {
   const docker: Docker = (args) => run(args, root, { ...env, COMPOSE_FILE: env['COMPOSE_FILE'] ?? FILES })
-  const accessLog = (services: readonly string[]) => readAccessLog(docker, services)
   return {
-    accessLog,
+    accessLog: (services) => readAccessLog(docker, services),
     logLines: async (service) => (await logOf(docker, service)).split('\n'),
     call: async (from, url) => {
-      const answer = await curl(docker, from, url)
-      const { clientAddress, ...call } = answer
-      return { ...call, lines: await linesOf(accessLog, clientAddress) }
+      const [call] = await callsOf(docker, from, url, 1)
+      if (call === undefined) throw new CheckError('compose', 'no request was made')
+      return call
     },
+    calls: (from, url, count) => callsOf(docker, from, url, count),
     ask: async (service, url) => {
       const { stdout } = await succeed(docker, ['exec', '-T', service, 'node', '-e', ASK, url])
       return parsed(stdout)
@@ -72,7 +72,7 @@ async function curl(
   if (end < 0)
     throw new CheckError(
       'compose',
-      `no request can be made from ${from}: ${stderr.trim() || `exit status ${status}`}: docker compose up -d`,
+      `no request can be made from ${from}: ${reasonOf({ status, stderr })}: docker compose up -d`,
     )
   const [code, exit, ip, port] = stdout.slice(end + MARK.length).split(' ')
   return {
@@ -85,20 +85,24 @@ async function curl(
   }
 }
 
-/** Of the client's side there is one only if it is in the mesh, and of the server's likewise: what comes is waited for, not how much. */
-async function linesOf(
-  accessLog: (services: readonly string[]) => Promise<readonly AccessLine[]>,
-  clientAddress: string,
-): Promise<readonly AccessLine[]> {
+/** The logs are read when all are made: that takes longer than a request. */
+async function callsOf(docker: Docker, from: string, url: string, count: number): Promise<readonly Call[]> {
+  const answers: Awaited<ReturnType<typeof curl>>[] = []
+  while (answers.length < count) answers.push(await curl(docker, from, url))
   const until = performance.now() + LINES_TIMEOUT_MS
   for (;;) {
-    const lines = linesOfConnection(await accessLog(PROXIES), clientAddress)
-    const told = lines.some(
-      ({ fields, message }) => fields['direction'] === 'inbound' || message === 'request',
-    )
-    if (told || performance.now() > until) return lines
+    const log = await readAccessLog(docker, PROXIES)
+    const calls = answers.map(({ clientAddress, ...answer }): Call => {
+      return { ...answer, lines: linesOfConnection(log, clientAddress) }
+    })
+    if (calls.every(isTold) || performance.now() > until) return calls
     await setTimeout(LINES_PAUSE_MS)
   }
+}
+
+/** By the side that has the last word. There need not be one: a server may be gone, or not in the mesh. */
+function isTold({ lines }: Call): boolean {
+  return lines.some(({ fields, message }) => fields['direction'] === 'inbound' || message === 'request')
 }
 
 async function readAccessLog(docker: Docker, services: readonly string[]): Promise<readonly AccessLine[]> {
@@ -134,10 +138,12 @@ async function containersOf(docker: Docker): Promise<readonly ContainerState[]> 
 async function succeed(docker: Docker, args: readonly string[]): Promise<Ran> {
   const ran = await docker(['compose', ...args])
   if (ran.status === 0) return ran
-  throw new CheckError(
-    'compose',
-    `docker compose ${args.slice(0, 3).join(' ')} …: ${ran.stderr.trim() || `exit status ${ran.status}`}`,
-  )
+  throw new CheckError('compose', `docker compose ${args.slice(0, 3).join(' ')} …: ${reasonOf(ran)}`)
+}
+
+/** Its last line: the older compose prints where in its code it was, before. */
+function reasonOf({ status, stderr }: Pick<Ran, 'status' | 'stderr'>): string {
+  return stderr.trim().split('\n').at(-1) || `exit status ${status}`
 }
 
 function run(

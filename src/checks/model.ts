@@ -13,6 +13,8 @@ export interface Finding {
 export interface ComposeMesh {
   /** Makes an HTTP request from a service's container, and finds what the proxies wrote of it. */
   call(from: string, url: string): Promise<Call>
+  /** As {@link call}, several times, one after the other. */
+  calls(from: string, url: string, count: number): Promise<readonly Call[]>
   /** All lines of the access logs of these services that are still kept, oldest first. */
   accessLog(services: readonly string[]): Promise<readonly AccessLine[]>
   /** The last lines of a service's log, oldest first. */

@@ -15,11 +15,9 @@ const GONE = ['proxy-b', 'agent-b', 'helloworld-v2', 'httpbin']
 export const nodeDies: LabCheck<NodeDiesEvidence> = {
   lab: '06-a-node-dies',
   async gather(mesh) {
-    const helloworld: Call[] = []
-    for (let i = 0; i < CALLS; i++) helloworld.push(await mesh.call('sleep', 'http://helloworld:5000/hello'))
     return {
       containers: await mesh.containers(),
-      helloworld,
+      helloworld: await mesh.calls('sleep', 'http://helloworld:5000/hello', CALLS),
       httpbin: await mesh.call('sleep', 'http://httpbin:8000/hello'),
     }
   },

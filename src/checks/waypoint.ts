@@ -15,12 +15,10 @@ const PREVIEW_CALLS = 6
 export const waypoint: LabCheck<WaypointEvidence> = {
   lab: '08-waypoint',
   async gather(mesh) {
-    const preview: Call[] = []
-    for (let i = 0; i < PREVIEW_CALLS; i++) preview.push(await mesh.call('sleep', `${SERVICE}/v2/hello`))
     return {
       hello: await mesh.call('sleep', `${SERVICE}/hello`),
       admin: await mesh.call('sleep', `${SERVICE}/admin`),
-      preview,
+      preview: await mesh.calls('sleep', `${SERVICE}/v2/hello`, PREVIEW_CALLS),
     }
   },
   judge: ({ hello, admin, preview }) => {
