@@ -30,6 +30,8 @@ export class Receiver implements FrameListener {
   #window: number
   #credit = 0
   #settled = false
+  /** Requests that are passed on at the end of this turn. */
+  #requests: (readonly [TunnelStream, Message])[] = []
   #dataStream: TunnelStream | undefined
   #dataLength = 0
 
@@ -187,7 +189,17 @@ export class Receiver implements FrameListener {
     }
     const stream = session.open(streamId)
     stream.remoteEnded = endStream
-    this.#options.onStream?.(stream, message)
+    if (this.#requests.length === 0) setImmediate(this.#passOn)
+    this.#requests.push([stream, message])
+  }
+
+  /** Not before all that came with them was read: those that were reset by then are no work at all. */
+  readonly #passOn = (): void => {
+    const requests = this.#requests
+    this.#requests = []
+    for (const [stream, message] of requests) {
+      if (!stream.closed) this.#options.onStream?.(stream, message)
+    }
   }
 
   #onReset(streamId: number, code: number): void {
