@@ -55,6 +55,7 @@ const CALL_TIMEOUT_SECONDS = 5
 const LINES_TIMEOUT_MS = 3_000
 const LINES_PAUSE_MS = 200
 const MAX_BODY_CHARACTERS = 4_096
+const MAX_REASON_CHARACTERS = 500
 /** Where an image has no curl. */
 const ASK =
   'fetch(process.argv[1], { signal: AbortSignal.timeout(5000) }).then((r) => r.text()).then((t) => process.stdout.write(t))'
@@ -141,9 +142,11 @@ async function succeed(docker: Docker, args: readonly string[]): Promise<Ran> {
   throw new CheckError('compose', `docker compose ${args.slice(0, 3).join(' ')} …: ${reasonOf(ran)}`)
 }
 
-/** Its last line: the older compose prints where in its code it was, before. */
+/** Of a traceback, which the older compose prints, only the end. */
 function reasonOf({ status, stderr }: Pick<Ran, 'status' | 'stderr'>): string {
-  return stderr.trim().split('\n').at(-1) || `exit status ${status}`
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '')
+  const told = lines[0]?.startsWith('Traceback') === true ? lines.slice(-1) : lines
+  return told.join('; ').slice(0, MAX_REASON_CHARACTERS) || `exit status ${status}`
 }
 
 function run(
