@@ -5,7 +5,7 @@ export interface PoolTarget {
   /** Full SPIFFE URI of the workload that we speak for. */
   readonly sourceIdentity: string
   /** Its current SVID. A new serial number starts new connections. */
-  readonly svid: () => Promise<Svid>
+  readonly svid: () => Svid | Promise<Svid>
   /** Full SPIFFE URIs of which the peer must prove one. */
   readonly destinationIdentities: readonly string[]
   readonly address: string

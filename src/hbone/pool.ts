@@ -54,7 +54,9 @@ export class HbonePool {
     let refusedBy: HboneConnection | undefined
     let hungUp = false
     for (;;) {
-      const svid = await orAborted(target.svid(), signal)
+      const current = target.svid()
+      // It is there already in nearly every case: nothing is to be waited for.
+      const svid = current instanceof Promise ? await orAborted(current, signal) : current
       // No await from here to the request: the slot could go to somebody else.
       if (this.#closing.signal.aborted) throw poolDraining()
       const key = this.#key(name, target)

@@ -88,7 +88,9 @@ export function closeQuietly(fd: number): void {
 
 /** `setsockopt` with an `int` value. True when the kernel took it; the reason is in {@link lastErrno}. */
 export function setIntOption(fd: number, level: number, name: number, value: number): boolean {
-  return libc.setsockopt(fd, level, name, int32(value), 4) === 0
+  // Memory of its own for four bytes costs as much as the system call.
+  INT.writeInt32LE(value | 0)
+  return libc.setsockopt(fd, level, name, INT, 4) === 0
 }
 
 /** `setsockopt` with an `int` value; throws {@link LinuxError} `system-call`. */
@@ -148,9 +150,5 @@ function bindLibC(): LibC {
   }
 }
 
-function int32(value: number): Uint8Array {
-  // From Node's pool: memory of its own for four bytes costs more than the system call.
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeInt32LE(value | 0)
-  return bytes
-}
+/** Filled and read within one call. */
+const INT = Buffer.alloc(4)

@@ -225,7 +225,7 @@ function readOriginalDestination(
   const value = Buffer.allocUnsafe(size)
   const length = [size]
   if (libc.getsockopt(fd, level, name, value, length) !== 0) return undefined
-  return decodeInetAddress(value.subarray(0, length[0]))
+  return decodeInetAddress(length[0] === size ? value : value.subarray(0, length[0]))
 }
 
 function closeOnThrow<T>(fd: number, fn: () => T): T {

@@ -3,7 +3,6 @@ import {
   type Baggage,
   type Cancellation,
   decodeBaggage,
-  encodeBaggage,
   formatAuthority,
   HboneError,
   type HboneRequest,
@@ -20,12 +19,10 @@ import {
   resolveInbound,
   type SocketAddress,
   type Workload,
-  workloadIdentity,
 } from '../../mesh/index.ts'
 import type { ConnectionInfo } from '../../telemetry/index.ts'
 import { errorText, ProxyError } from '../errors.ts'
 import { illegalPorts } from '../settings.ts'
-import { workloadBaggage } from './baggage.ts'
 import { connected } from './dial.ts'
 import { type Arrival, dialWaypoint, hairpinOf, isOtherNetwork, waypointInfo } from './hairpin.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
@@ -33,6 +30,7 @@ import type { InboundDependencies } from './inbound-passthrough.ts'
 import { decideOnDemand } from './on-demand.ts'
 import { proxyHeaderV2 } from './proxy-protocol.ts'
 import { type Planned, type RelayPlan, relayPlanned, withoutIdleSteps } from './relay.ts'
+import { WorkloadTexts } from './workload-texts.ts'
 
 type AcceptedRoute = Extract<InboundRoute, { kind: 'accepted' }>
 
@@ -119,7 +117,7 @@ async function planOf(
           : await dialApplication(deps, request, route, dialSignal)
       answered = true
       const downstream = request.acceptTunnel(
-        deps.settings.responseBaggage ? { baggage: encodeBaggage(workloadBaggage(workload)) } : {},
+        deps.settings.responseBaggage ? { baggage: WorkloadTexts.of(workload).baggage } : {},
       )
       if (hairpin.kind === 'direct') writeProxyHeader(upstream, request, route)
       return { downstream, upstream }
@@ -204,7 +202,7 @@ function connectionInfo(
     source: {
       address: formatSocketAddress(peer),
       ...(source === undefined ? {} : { workload: source }),
-      ...(peer.identity === undefined ? {} : { identity: identityUri(peer.identity) }),
+      ...(peer.identity === undefined ? {} : { identity: WorkloadTexts.ofPeer(peer.identity) }),
       ...(baggage === undefined ? {} : { baggage }),
     },
     destination: {
@@ -212,7 +210,7 @@ function connectionInfo(
       hboneAddress: authority,
       workload,
       ...(route.service === undefined ? {} : { service: route.service }),
-      identity: identityUri(workloadIdentity(workload)),
+      identity: WorkloadTexts.of(workload).uri,
     },
     secure: true,
     ...(traceId === undefined ? {} : { traceId }),

@@ -1,7 +1,6 @@
 import {
   type Cancellation,
   decodeBaggage,
-  encodeBaggage,
   formatForwarded,
   type HboneStream,
   makeTraceparent,
@@ -9,18 +8,15 @@ import {
 } from '../../hbone/index.ts'
 import {
   formatSocketAddress,
-  identityUri,
   type MeshStore,
   type Route,
   resolveOutbound,
   type Workload,
   withResolvedAddress,
-  workloadIdentity,
 } from '../../mesh/index.ts'
 import type { ConnectionInfo, OnDemandDnsMetrics } from '../../telemetry/index.ts'
 import { errorText } from '../errors.ts'
 import { illegalPorts } from '../settings.ts'
-import { workloadBaggage } from './baggage.ts'
 import type { CapturedSocket } from './capture-listener.ts'
 import { connected } from './dial.ts'
 import type { ConnectionHandler, ConnectionOutcome } from './handler.ts'
@@ -36,6 +32,7 @@ import {
 } from './relay.ts'
 import type { SocketFactory } from './socket-factory.ts'
 import { openTunnel, type TunnelDependencies } from './tunnel.ts'
+import { WorkloadTexts } from './workload-texts.ts'
 
 export interface OutboundDependencies extends RelayDependencies, TunnelDependencies {
   readonly local: LocalWorkload
@@ -131,7 +128,7 @@ function connectionInfo(
 ): Omit<ConnectionInfo, 'counts'> {
   const secure = route.kind === 'hbone' || route.kind === 'double-hbone'
   const proven = (workload: Workload): { identity?: string } =>
-    secure ? { identity: identityUri(workloadIdentity(workload)) } : {}
+    secure ? { identity: WorkloadTexts.of(workload).uri } : {}
   return {
     direction: 'outbound',
     source: { address: formatSocketAddress(accepted.source), workload: source, ...proven(source) },
@@ -163,8 +160,8 @@ async function dial(
     return { downstream, upstream, refusal: watchForRefusal(deps.mesh, route, downstream, upstream) }
   }
   const headers = {
-    baggage: encodeBaggage(workloadBaggage(source)),
-    forwarded: formatForwarded(formatSocketAddress(accepted.source), route.service?.hostname),
+    baggage: WorkloadTexts.of(source).baggage,
+    forwarded: formatForwarded(info.source.address, route.service?.hostname),
     traceparent: traceparent.header,
   }
   const request = { workload: source, clientAddress: accepted.source.address, headers }

@@ -7,9 +7,10 @@ import {
   type PoolTarget,
 } from '../../hbone/index.ts'
 import type { SvidSource } from '../../identity/index.ts'
-import { identityUri, type Route, type Workload, workloadIdentity } from '../../mesh/index.ts'
+import { type Route, type Workload, workloadIdentity } from '../../mesh/index.ts'
 import type { ProxySettings } from '../settings.ts'
 import { svidOf } from './own-svid.ts'
+import { WorkloadTexts } from './workload-texts.ts'
 
 /** A route that leads through a tunnel. */
 export type TunnelRoute = Extract<Route, { kind: 'hbone' | 'double-hbone' }>
@@ -39,9 +40,10 @@ export async function openTunnel(
   { workload, clientAddress, headers }: TunnelRequest,
   signal: Cancellation,
 ): Promise<HboneStream> {
+  const identity = workloadIdentity(workload)
   const target: PoolTarget = {
-    sourceIdentity: identityUri(workloadIdentity(workload)),
-    svid: () => svidOf(svids, workload),
+    sourceIdentity: WorkloadTexts.of(workload).uri,
+    svid: () => svids.peek(identity) ?? svidOf(svids, workload),
     destinationIdentities: route.expectedIdentities,
     address: route.dial.address,
     port: route.dial.port,
