@@ -6,11 +6,17 @@ import { composeMesh } from './compose-mesh.ts'
 import type { ComposeMesh } from './model.ts'
 import { RECORDED } from './test-support.ts'
 
+/** Containers that are named as their services. */
+const LIST = `case "$*" in
+  *" ps "*) printf 'sleep\\nguest\\nconfig-server\\nproxy-a\\nproxy-b\\n'; exit ;;
+  inspect*) shift 3; for id; do case $id in guest) state=exited ;; *) state=running ;; esac; echo "$id $id $state"; done; exit ;;
+esac`
+
 /** A program in Docker's place, which answers what the script says. */
 function meshOf(t: Test, script: string): ComposeMesh {
   const root = mkdtempSync(join(tmpdir(), 'checks-'))
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
-  writeFileSync(join(root, 'docker'), `#!/bin/sh\n${script}\n`)
+  writeFileSync(join(root, 'docker'), `#!/bin/sh\n${LIST}\n${script}\n`)
   chmodSync(join(root, 'docker'), 0o755)
   return composeMesh({ root, env: { PATH: `${root}:/usr/bin:/bin` } })
 }
@@ -38,28 +44,31 @@ t.test('a refused call is no failure of the check; a client that does not run is
     t,
     `case "$*" in *" curl "*) printf '\\n-- 000 56 172.18.0.3 55244'; exit 56 ;; esac`,
   )
-  t.match(await refused.call('guest', 'http://httpbin:8000/'), { status: 0, exit: 56, body: '', lines: [] })
-  const away = meshOf(t, 'echo \'service "guest" is not running\' >&2; exit 1')
-  await t.rejects(away.call('guest', 'http://httpbin:8000/'), {
+  t.match(await refused.call('sleep', 'http://httpbin:8000/'), { status: 0, exit: 56, body: '', lines: [] })
+  const away = meshOf(t, "echo 'no such program' >&2; exit 127")
+  await t.rejects(away.call('sleep', 'http://httpbin:8000/'), {
     code: 'compose',
-    message: /from guest: service "guest" is not running: docker compose up -d/,
+    message: /from sleep: no such program/,
   })
+  for (const service of ['guest', 'unheard-of'])
+    await t.rejects(away.call(service, 'http://httpbin:8000/'), {
+      code: 'compose',
+      message: `${service} does not run: docker compose up -d`,
+    })
 })
 
 t.test('states are read; JSON and text are told apart; what docker says is passed on', async (t) => {
   const mesh = meshOf(
     t,
     `case "$*" in
-      *" ps "*) echo one; echo two ;;
-      inspect*" one two") echo 'proxy-b exited'; echo 'sleep running' ;;
       *15014*) printf '{"ca":1}' ;;
       *15020*) printf 'a_total 1' ;;
       *) echo 'no such file' >&2; exit 1 ;;
     esac`,
   )
-  t.strictSame(await mesh.containers(), [
-    { service: 'proxy-b', state: 'exited' },
+  t.match(await mesh.containers(), [
     { service: 'sleep', state: 'running' },
+    { service: 'guest', state: 'exited' },
   ])
   t.strictSame(await mesh.ask('config-server', 'http://127.0.0.1:15014/status'), { ca: 1 })
   t.equal(await mesh.ask('proxy-b', 'http://127.0.0.1:15020/metrics'), 'a_total 1')

@@ -14,22 +14,74 @@ export interface ComposeMeshOptions {
 /** Reads the mesh of the compose file through `docker compose`, and changes nothing of it. */
 export function composeMesh({ root, env = process.env }: ComposeMeshOptions): ComposeMesh {
   const docker: Docker = (args) => run(args, root, { ...env, COMPOSE_FILE: env['COMPOSE_FILE'] ?? FILES })
+  const project = new Project(docker)
   return {
-    accessLog: (services) => readAccessLog(docker, services),
-    logLines: async (service) => (await logOf(docker, service)).split('\n'),
+    accessLog: (services) => readAccessLog(project, services),
+    logLines: async (service) => (await project.log(service)).split('\n'),
     call: async (from, url) => {
-      const [call] = await callsOf(docker, from, url, 1)
+      const [call] = await callsOf(project, from, url, 1)
       if (call === undefined) throw new CheckError('compose', 'no request was made')
       return call
     },
-    calls: (from, url, count) => callsOf(docker, from, url, count),
-    ask: async (service, url) => {
-      const { stdout } = await succeed(docker, ['exec', '-T', service, 'node', '-e', ASK, url])
-      return parsed(stdout)
-    },
-    read: async (service, path) => (await succeed(docker, ['exec', '-T', service, 'cat', path])).stdout,
-    containers: () => containersOf(docker),
+    calls: (from, url, count) => callsOf(project, from, url, count),
+    ask: async (service, url) => parsed(await project.output(service, ['node', '-e', ASK, url])),
+    read: (service, path) => project.output(service, ['cat', path]),
+    containers: () => project.containers(),
   }
+}
+
+/**
+ * The containers of the compose file. They are asked for once, in words that every version of compose understands, and
+ * Docker's client does the rest: the older compose takes a second for each command.
+ */
+class Project {
+  readonly #docker: Docker
+  #listed: Promise<readonly Container[]> | undefined
+
+  constructor(docker: Docker) {
+    this.#docker = docker
+  }
+
+  containers(): Promise<readonly Container[]> {
+    this.#listed ??= this.#list()
+    return this.#listed
+  }
+
+  async exec(service: string, command: readonly string[]): Promise<Ran> {
+    const found = (await this.containers()).find((one) => one.service === service && one.state === 'running')
+    if (found !== undefined) return this.#docker(['exec', found.id, ...command])
+    throw new CheckError('compose', `${service} does not run: docker compose up -d`)
+  }
+
+  /** What a command prints that must not fail. */
+  async output(service: string, command: readonly string[]): Promise<string> {
+    const ran = await this.exec(service, command)
+    if (ran.status === 0) return ran.stdout
+    throw new CheckError('compose', `docker compose exec ${service} ${command[0]} …: ${reasonOf(ran)}`)
+  }
+
+  /** Of all containers of a service; empty where there is none. */
+  async log(service: string): Promise<string> {
+    const ids = (await this.containers()).flatMap((one) => (one.service === service ? [one.id] : []))
+    const logs = ids.map((id) => this.#docker(['logs', '--tail', String(MAX_LOG_LINES), id]))
+    return (await Promise.all(logs)).map(({ stdout }) => stdout).join('')
+  }
+
+  async #list(): Promise<readonly Container[]> {
+    const listed = await this.#docker(['compose', '--profile', 'waypoint', 'ps', '--all', '--quiet'])
+    if (listed.status !== 0) throw new CheckError('compose', `docker compose ps: ${reasonOf(listed)}`)
+    const ids = listed.stdout.split('\n').filter((id) => id !== '')
+    if (ids.length === 0) return []
+    const { stdout } = await this.#docker(['inspect', '--format', CONTAINER_FORMAT, ...ids])
+    return stdout.split('\n').flatMap((line): Container[] => {
+      const [id = '', service, state] = line.split(' ')
+      return service === undefined || state === undefined ? [] : [{ id, service, state }]
+    })
+  }
+}
+
+interface Container extends ContainerState {
+  readonly id: string
 }
 
 interface Ran {
@@ -45,6 +97,7 @@ type Docker = (args: readonly string[]) => Promise<Ran>
 const FILES = 'docker-compose.yml:labs/compose.yml'
 /** All whose access log may have a part of a connection. */
 const PROXIES = ['proxy-a', 'proxy-b', 'neighbour-sidecar', 'waypoint']
+const CONTAINER_FORMAT = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}}'
 /** A check reads no further back, lines. */
 const MAX_LOG_LINES = 20_000
 /** Of what Docker's client prints. */
@@ -63,12 +116,12 @@ const MARK = '\n-- '
 const FORMAT = `${MARK}%{http_code} %{exitcode} %{local_ip} %{local_port}`
 
 async function curl(
-  docker: Docker,
+  project: Project,
   from: string,
   url: string,
 ): Promise<Omit<Call, 'lines'> & { readonly clientAddress: string }> {
   const flags = ['--silent', '--max-time', String(CALL_TIMEOUT_SECONDS), '--write-out', FORMAT]
-  const { status, stdout, stderr } = await docker(['compose', 'exec', '-T', from, 'curl', ...flags, url])
+  const { status, stdout, stderr } = await project.exec(from, ['curl', ...flags, url])
   const end = stdout.lastIndexOf(MARK)
   if (end < 0)
     throw new CheckError(
@@ -87,12 +140,12 @@ async function curl(
 }
 
 /** The logs are read when all are made: that takes longer than a request. */
-async function callsOf(docker: Docker, from: string, url: string, count: number): Promise<readonly Call[]> {
+async function callsOf(project: Project, from: string, url: string, count: number): Promise<readonly Call[]> {
   const answers: Awaited<ReturnType<typeof curl>>[] = []
-  while (answers.length < count) answers.push(await curl(docker, from, url))
+  while (answers.length < count) answers.push(await curl(project, from, url))
   const until = performance.now() + LINES_TIMEOUT_MS
   for (;;) {
-    const log = await readAccessLog(docker, PROXIES)
+    const log = await readAccessLog(project, PROXIES)
     const calls = answers.map(({ clientAddress, ...answer }): Call => {
       return { ...answer, lines: linesOfConnection(log, clientAddress) }
     })
@@ -106,40 +159,14 @@ function isTold({ lines }: Call): boolean {
   return lines.some(({ fields, message }) => fields['direction'] === 'inbound' || message === 'request')
 }
 
-async function readAccessLog(docker: Docker, services: readonly string[]): Promise<readonly AccessLine[]> {
+async function readAccessLog(project: Project, services: readonly string[]): Promise<readonly AccessLine[]> {
   const logs = await Promise.all(
     services.map(async (service) => {
-      const lines = (await logOf(docker, service)).split('\n')
+      const lines = (await project.log(service)).split('\n')
       return lines.flatMap((line) => parseAccessLine(service, line) ?? [])
     }),
   )
   return logs.flat()
-}
-
-/** Empty for a service that is on no profile in use. */
-async function logOf(docker: Docker, service: string): Promise<string> {
-  const flags = ['--no-color', '--no-log-prefix', '--tail', String(MAX_LOG_LINES)]
-  const { status, stdout } = await docker(['compose', '--profile', '*', 'logs', ...flags, service])
-  return status === 0 ? stdout : ''
-}
-
-/** In words that every version of compose understands. */
-async function containersOf(docker: Docker): Promise<readonly ContainerState[]> {
-  const { stdout: ids } = await succeed(docker, ['ps', '--all', '--quiet'])
-  const listed = ids.split('\n').filter((id) => id !== '')
-  if (listed.length === 0) return []
-  const format = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}}'
-  const { stdout } = await docker(['inspect', '--format', format, ...listed])
-  return stdout.split('\n').flatMap((line): ContainerState[] => {
-    const [service, state] = line.split(' ')
-    return service === undefined || state === undefined ? [] : [{ service, state }]
-  })
-}
-
-async function succeed(docker: Docker, args: readonly string[]): Promise<Ran> {
-  const ran = await docker(['compose', ...args])
-  if (ran.status === 0) return ran
-  throw new CheckError('compose', `docker compose ${args.slice(0, 3).join(' ')} …: ${reasonOf(ran)}`)
 }
 
 /** Of a traceback, which the older compose prints, only the end. */
