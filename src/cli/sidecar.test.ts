@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { testMesh } from '../config-server/test-support.ts'
+import { rawContainer, ScriptedEngine } from '../docker/test-support.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../bin/ztunnel.js')
 const MESH = join(import.meta.dirname, '../../test/interop/support/mesh-seats')
@@ -68,4 +70,66 @@ t.test('what cannot be done is said in a sentence', async (t) => {
   const broken = await bootstrap('envoy/sidecar', '--config', folder)
   t.match(broken, { code: 1, stdout: '', stderr: /has errors, the first one in .*broken\.yaml/ })
   t.match(await bootstrap('sidecar', '--config', MESH), { code: 1, stderr: /NAMESPACE\/POD/ })
+  t.match(await bootstrap('envoy/sidecar'), { code: 1, stderr: /either --config DIR or --xds-address URL/ })
+  t.match(await bootstrap('envoy/sidecar', '--config', MESH, '--xds-address', 'https://localhost:1'), {
+    code: 1,
+    stderr: /either --config DIR or --xds-address URL/,
+  })
+  t.match(await bootstrap('envoy/sidecar', '--xds-address', 'https://localhost:1'), {
+    code: 1,
+    stderr: /--xds-address needs --xds-root FILE/,
+  })
 })
+
+t.test('a config server is asked, and what comes later is waited for: containers and policies', async (t) => {
+  const engine = await ScriptedEngine.start(t)
+  const container = (name: string, address: string, labels: object) =>
+    rawContainer(name, {
+      Labels: { 'ztunnel.namespace': 'demo', 'ztunnel.service': name, 'ztunnel.ports': '8000', ...labels },
+      NetworkSettings: { Networks: { demo: { NetworkID: 'net-1', IPAddress: address } } },
+    })
+  engine.put(container('httpbin', '172.18.0.2', {}))
+  const mesh = testMesh(t, { 'strict.yaml': STRICT })
+  const server = await mesh.start({ docker: engine.endpoint })
+  const folder = join(mesh.certsDir, '..')
+  const token = join(folder, 'token')
+  const workload = { namespace: 'demo', serviceAccount: 'default', ttlSeconds: 60 }
+  writeFileSync(token, await server.issuer.issueWorkloadToken(workload))
+  const root = join(mesh.certsDir, 'root-cert.pem')
+  const address = `https://127.0.0.1:${server.address.port}`
+  const sds = join(folder, 'sds.json')
+  const flags = [
+    '--xds-address',
+    address,
+    '--xds-root',
+    root,
+    '--token',
+    token,
+    '--sds',
+    sds,
+    '--certs',
+    '/c',
+  ]
+  const printed = bootstrap('demo/ledger', ...flags)
+  const ledger = { 'sidecar.istio.io/inject': 'true', 'networking.istio.io/tunnel': 'http' }
+  engine.put(container('ledger', '172.18.0.3', { ...ledger, 'istio.io/dataplane-mode': 'none' }))
+  engine.containerEvent('start', 'ledger-'.padEnd(64, '0'))
+  const { code, stdout, stderr } = await printed
+  t.equal(code, 0, stderr)
+  const { node, static_resources } = JSON.parse(stdout)
+  t.equal(node.id, 'sidecar~172.18.0.3~ledger.demo')
+  const clusters = static_resources.clusters.map(({ name }: { name: string }) => name)
+  t.ok(clusters.includes('httpbin.demo.svc.cluster.local_8000'), 'what Docker knows')
+  t.match(stdout, /istio_converted_static_strict/, 'what the folder says')
+  t.ok(stdout.includes(JSON.stringify(sds)) && !stdout.includes('/c/key.pem'), 'certificates by SDS')
+  t.match(JSON.parse(readFileSync(sds, 'utf8')).resources[0].tls_certificate, {
+    private_key: { filename: '/c/key.pem' },
+    watched_directory: { path: '/c' },
+  })
+})
+
+const STRICT = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { namespace: demo, name: strict }
+spec: { selector: { matchLabels: { app: ledger } }, mtls: { mode: STRICT } }
+`

