@@ -219,8 +219,9 @@ export class Receiver implements FrameListener {
     // They may change every stream.
     if (this.#settled) this.budget.idleFrame()
     this.#settled = true
-    this.#session.adopt(next)
+    // Before any DATA that they allow: until the peer has read this it goes by what it said before.
     this.#answer(FRAME.SETTINGS, EMPTY)
+    this.#session.adopt(next)
     this.#session.onSettings()
   }
 
