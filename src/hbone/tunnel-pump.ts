@@ -82,7 +82,7 @@ export class TunnelPump implements StreamConsumer {
     if (this.#outward) this.#counts.received += bytes.length
     else this.#counts.sent += bytes.length
     this.#taken += bytes.length
-    this.#out ??= new OutBuffer(socket, tunnel.session.slabs, this.#onWritten)
+    this.#out ??= new OutBuffer(socket, tunnel.session.slabs, (written) => this.#onWritten(written))
     const out = this.#out
     if (out.gathered === 0) tunnel.session.schedule(out)
     out.append(bytes)
@@ -146,7 +146,7 @@ export class TunnelPump implements StreamConsumer {
     } else if (!this.#outOfDone) this.#outOfError ??= error
   }
 
-  readonly #onWritten = (bytes: number): void => {
+  #onWritten(bytes: number): void {
     this.#taken -= bytes
     this.#tunnel.credit(bytes)
     if (this.#taken > 0) return

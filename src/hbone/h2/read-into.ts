@@ -21,17 +21,24 @@ export type BytesListener = (bytes: Buffer) => boolean
  * way any more, 'data' is listened to instead: slower, not different.
  */
 export function readInto(socket: Socket, listener: BytesListener): void {
-  const onBytes = (bytes: Buffer): boolean => listener(bytes)
-  const shared = shareBuffer(socket, (length, buffer) => listener(buffer.subarray(0, length)))
-  if (!shared) {
-    socket.on('data', (bytes: Buffer) => {
-      if (!onBytes(bytes)) socket.pause()
-    })
+  // Functions made elsewhere, so that they keep no more than they need: one lives as long as its connection.
+  if (!shareBuffer(socket, intoShared(listener))) {
+    listenToData(socket, listener)
     return
   }
   for (let early = socket.read(); early !== null; early = socket.read()) {
-    if (!onBytes(early)) socket.pause()
+    if (!listener(early)) socket.pause()
   }
+}
+
+function intoShared(listener: BytesListener): (length: number, buffer: Buffer) => boolean {
+  return (length, buffer) => listener(buffer.subarray(0, length))
+}
+
+function listenToData(socket: Socket, listener: BytesListener): void {
+  socket.on('data', (bytes: Buffer) => {
+    if (!listener(bytes)) socket.pause()
+  })
 }
 
 /** Whether sockets of this Node can share a buffer. */
