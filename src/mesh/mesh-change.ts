@@ -2,7 +2,8 @@ import type { AuthorizationPolicy, Service, ServiceKey, Workload } from './model
 
 /** One change to the mesh; an upsert replaces the whole value. */
 export type MeshChange =
-  | { readonly kind: 'upsert-workload'; readonly workload: Workload }
+  /** `isShared`: its parts are out of a {@link ValuePool} already, and the store keeps it as it is. */
+  | { readonly kind: 'upsert-workload'; readonly workload: Workload; readonly isShared?: true }
   | { readonly kind: 'remove-workload'; readonly uid: string }
   | { readonly kind: 'upsert-service'; readonly service: Service }
   | { readonly kind: 'remove-service'; readonly key: ServiceKey }

@@ -163,7 +163,7 @@ export class MeshStore implements MeshView {
   #applyOne(change: MeshChange, touched: Touched): void {
     switch (change.kind) {
       case 'upsert-workload':
-        this.#upsertWorkload(change.workload, touched)
+        this.#upsertWorkload(change.workload, change.isShared ?? false, touched)
         break
       case 'remove-workload':
         this.#removeWorkload(change.uid, touched)
@@ -187,8 +187,8 @@ export class MeshStore implements MeshView {
     }
   }
 
-  #upsertWorkload(given: Workload, touched: Touched): void {
-    const { workload, previous } = this.#workloads.upsert(given)
+  #upsertWorkload(given: Workload, isShared: boolean, touched: Touched): void {
+    const { workload, previous } = this.#workloads.upsert(given, isShared)
     if (previous !== undefined) this.#endpoints.remove(previous)
     this.#endpoints.add(workload)
     touched.workloads.add(workload.uid)

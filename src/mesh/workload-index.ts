@@ -19,9 +19,12 @@ export class WorkloadIndex {
   }
 
   /** The stored copy, and the one that it replaces. */
-  upsert(given: Workload): { readonly workload: Workload; readonly previous: Workload | undefined } {
+  upsert(
+    given: Workload,
+    isShared: boolean,
+  ): { readonly workload: Workload; readonly previous: Workload | undefined } {
     const previous = this.remove(given.uid)
-    const workload = shareParts(given, this.#pool)
+    const workload = isShared ? given : shareParts(given, this.#pool)
     this.#byUid.set(workload.uid, workload)
     if (isAddressable(workload)) {
       const addresses = bucketsOf(this.#byAddress, workload.network, rank)

@@ -1,4 +1,6 @@
 import type { MeshChange } from '../mesh/mesh-change.ts'
+import type { Workload } from '../mesh/model.ts'
+import { shareParts, ValuePool } from '../mesh/value-pool.ts'
 import { decodeAddress } from './decode.ts'
 import type { ResourceBatch, ResourceHandler } from './handler.ts'
 import { Interner } from './interner.ts'
@@ -16,6 +18,7 @@ export class AddressHandler implements ResourceHandler {
   readonly onDemand: boolean
   readonly #target: MeshTarget
   readonly #interner = new Interner()
+  readonly #pool = new ValuePool()
 
   constructor(target: MeshTarget, options: { readonly onDemand?: boolean } = {}) {
     this.#target = target
@@ -26,13 +29,18 @@ export class AddressHandler implements ResourceHandler {
     const changes: MeshChange[] = []
     const removals: MeshChange[] = []
     return {
-      update: (_name, bytes) => {
-        const address = decodeAddress(bytes, this.#interner)
-        if (address.kind === 'workload') changes.push({ kind: 'upsert-workload', workload: address.workload })
+      update: (name, bytes) => {
+        const address = decodeAddress(bytes, this.#interner, name)
+        if (address.kind === 'workload') changes.push(this.#upsert(address.workload))
         else changes.push({ kind: 'upsert-service', service: address.service })
       },
       remove: (name) => void removals.push({ kind: 'remove-address', name }),
       commit: () => void this.#target.apply([...changes, ...removals]),
     }
+  }
+
+  /** Shared while it is decoded: of a whole mesh, what is only garbage would otherwise wait for the last workload. */
+  #upsert(workload: Workload): MeshChange {
+    return { kind: 'upsert-workload', workload: shareParts(workload, this.#pool), isShared: true }
   }
 }

@@ -1,16 +1,17 @@
 import { setTimeout as sleepFor } from 'node:timers/promises'
 import { create, type JsonObject } from '@bufbuild/protobuf'
-import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect'
+import type { Empty } from '@bufbuild/protobuf/wkt'
+import { type CallOptions, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect'
 import {
   AggregatedDiscoveryService,
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
-  type DeltaDiscoveryResponse,
   type Node,
   NodeSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { type ControlPlaneCredentials, controlPlaneHeaders } from '../identity/control-plane-headers.ts'
 import { MIN_BACKOFF_MS, reconnectAfter, type TerminationReason } from './backoff.ts'
+import { DELTA_RESOURCES, type DiscoveryResponse, takeApart } from './discovery-response.ts'
 import { XdsError } from './errors.ts'
 import type { ResourceHandler } from './handler.ts'
 import { silentLog, type XdsLog } from './log.ts'
@@ -71,7 +72,7 @@ export const MAX_MESSAGE_BYTES = 200 * 1024 * 1024
  */
 export class AdsClient {
   readonly #options: AdsClientOptions
-  readonly #client: Client<typeof AggregatedDiscoveryService>
+  readonly #client: DeltaClient
   readonly #node: Node
   readonly #types: ReadonlyMap<string, TypeState>
   readonly #log: XdsLog
@@ -88,7 +89,7 @@ export class AdsClient {
 
   constructor(options: AdsClientOptions) {
     this.#options = options
-    this.#client = createClient(AggregatedDiscoveryService, options.transport)
+    this.#client = deltaClient(options.transport)
     this.#node = create(NodeSchema, { id: options.node.id, metadata: options.node.metadata ?? {} })
     this.#types = new Map(options.types.map((handler) => [handler.typeUrl, new TypeState(handler)]))
     this.#log = options.log ?? silentLog
@@ -171,14 +172,14 @@ export class AdsClient {
     try {
       const headers = await controlPlaneHeaders(this.#options.credentials ?? {})
       const onHeader = () => this.#opened(stream)
-      const responses = this.#client.deltaAggregatedResources(this.#requests(signal), {
+      const responses = this.#client(this.#requests(signal), {
         headers,
         signal,
         onHeader,
       })
       for await (const response of responses) {
         stream.answered = true
-        await this.#receive(response)
+        await this.#receive(takeApart(response))
         await this.#roomForAnswer(signal)
       }
     } finally {
@@ -211,18 +212,19 @@ export class AdsClient {
     return undefined
   }
 
-  async #receive(response: DeltaDiscoveryResponse): Promise<void> {
+  async #receive(response: DiscoveryResponse): Promise<void> {
     const { typeUrl, nonce, resources, removedResources: removed } = response
-    const bytes = resources.reduce((sum, { resource }) => sum + (resource?.value.length ?? 0), 0)
-    this.#options.metrics?.message?.(typeUrl, bytes)
     const type = this.#types.get(typeUrl)
     const fields = { typeUrl, nonce, resources: resources.length, removed: removed.length }
     if (type === undefined) {
+      this.#options.metrics?.message?.(typeUrl, 0)
       this.#log.error(fields, 'xds response of a type that was not asked for')
       this.#send(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce }))
       return
     }
+    const before = type.receivedBytes
     const answer = await type.receive(response)
+    this.#options.metrics?.message?.(typeUrl, type.receivedBytes - before)
     if (answer.errorDetail === undefined) this.#log.debug(fields, 'xds response in force')
     else this.#log.warn({ ...fields, reason: answer.errorDetail.message }, 'xds response refused in part')
     this.#send(answer)
@@ -262,6 +264,18 @@ export class AdsClient {
       this.#log.info(fields, 'xds stream ended, reconnecting')
     else this.#log.warn(fields, 'xds stream failed, reconnecting')
   }
+}
+
+type DeltaClient = (
+  requests: AsyncIterable<DeltaDiscoveryRequest>,
+  options: CallOptions,
+) => AsyncIterable<Empty>
+
+function deltaClient(transport: Transport): DeltaClient {
+  const methods = { deltaAggregatedResources: DELTA_RESOURCES }
+  const service = { ...AggregatedDiscoveryService, method: methods, methods: [DELTA_RESOURCES] }
+  const client = createClient(service, transport)
+  return (requests, options) => client.deltaAggregatedResources(requests, options)
 }
 
 /** How far a stream came; see `StreamOutcome`. */

@@ -33,17 +33,20 @@ export const DEFAULT_TRUST_DOMAIN = 'cluster.local'
 export const DEFAULT_SERVICE_ACCOUNT = 'default'
 export const DEFAULT_CLUSTER = 'Kubernetes'
 
-/** A workload as the mesh model has it. Throws `XdsError` (`invalid-resource`). */
-export function decodeWorkload(message: WorkloadMessage, interner: Interner): Workload {
+/**
+ * A workload as the mesh model has it. `name` is its resource's, which mostly is its uid: one text is kept for both.
+ * Throws `XdsError` (`invalid-resource`).
+ */
+export function decodeWorkload(message: WorkloadMessage, interner: Interner, name = ''): Workload {
   const text = (value: string) => interner.intern(value)
   return Object.freeze({
-    uid: message.uid,
+    uid: message.uid === name ? name : message.uid,
     name: message.name,
     namespace: text(message.namespace),
     serviceAccount: text(message.serviceAccount || DEFAULT_SERVICE_ACCOUNT),
     trustDomain: text(message.trustDomain || DEFAULT_TRUST_DOMAIN),
     addresses: message.addresses.map(requireAddress),
-    hostname: message.hostname,
+    hostname: text(message.hostname),
     network: text(message.network),
     node: text(message.node),
     clusterId: text(message.clusterId || DEFAULT_CLUSTER),

@@ -15,11 +15,13 @@ export type DecodedAddress =
 /**
  * The bytes of an Address resource as the mesh model has them. Throws
  * `XdsError` (`invalid-resource`) with the reason for the NACK; as lenient as
- * Istio's ztunnel elsewhere (unknown fields, ports beyond 16 bits).
+ * Istio's ztunnel elsewhere (unknown fields, ports beyond 16 bits). `name` is
+ * the resource's.
  */
-export function decodeAddress(bytes: Uint8Array, interner: Interner): DecodedAddress {
+export function decodeAddress(bytes: Uint8Array, interner: Interner, name = ''): DecodedAddress {
   const { type } = parse(() => fromBinary(AddressSchema, bytes, BINARY_OPTIONS))
-  if (type.case === 'workload') return { kind: 'workload', workload: decodeWorkload(type.value, interner) }
+  if (type.case === 'workload')
+    return { kind: 'workload', workload: decodeWorkload(type.value, interner, name) }
   if (type.case === 'service') return { kind: 'service', service: decodeService(type.value, interner) }
   throw new XdsError('invalid-resource', 'unknown address type')
 }

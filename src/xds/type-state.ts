@@ -3,10 +3,10 @@ import { create } from '@bufbuild/protobuf'
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
-  type DeltaDiscoveryResponse,
   type Node,
   type Resource,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
+import type { DiscoveryResponse } from './discovery-response.ts'
 import { XdsError } from './errors.ts'
 import type { ResourceBatch, ResourceHandler } from './handler.ts'
 import { OnDemandNames } from './on-demand.ts'
@@ -49,6 +49,7 @@ export class TypeState {
   #acks = 0
   #nacks = 0
   #lastNonce = ''
+  #receivedBytes = 0
 
   constructor(handler: ResourceHandler) {
     this.handler = handler
@@ -59,6 +60,11 @@ export class TypeState {
 
   get onDemand(): boolean {
     return this.handler.onDemand ?? false
+  }
+
+  /** Bodies of all resources so far, valid or not. */
+  get receivedBytes(): number {
+    return this.#receivedBytes
   }
 
   get isSynced(): boolean {
@@ -86,12 +92,12 @@ export class TypeState {
   }
 
   /** Puts a response in force as far as it is valid, and returns its ACK or NACK. */
-  async receive(response: DeltaDiscoveryResponse): Promise<DeltaDiscoveryRequest> {
+  async receive(response: DiscoveryResponse): Promise<DeltaDiscoveryRequest> {
     const batch = this.handler.batch()
-    const rejected = await this.#decode(response.resources, batch)
+    const { held, rejected } = await this.#decode(response.resources, batch)
     for (const name of response.removedResources) batch.remove(name)
     batch.commit()
-    this.#record(response, rejected)
+    this.#record(held, rejected, response.removedResources)
     this.#lastNonce = response.nonce
     const acknowledgement = { typeUrl: this.handler.typeUrl, responseNonce: response.nonce }
     if (rejected.size === 0) {
@@ -119,19 +125,25 @@ export class TypeState {
     }
   }
 
-  async #decode(resources: readonly Resource[], batch: ResourceBatch): Promise<Map<string, string>> {
+  async #decode(resources: Iterable<Resource>, batch: ResourceBatch): Promise<Decoded> {
+    const held: Held[] = []
     const rejected = new Map<string, string>()
-    for (const [index, resource] of resources.entries()) {
+    let index = 0
+    for (const resource of resources) {
       // A mesh of 100,000 workloads takes a second to decode: connections must go on meanwhile.
       if (index > 0 && index % SLICE === 0) await nextTurn()
+      index++
+      const { name, version, aliases } = resource
+      this.#receivedBytes += resource.resource?.value.length ?? 0
+      held.push(aliases.length === 0 ? { name, version } : { name, version, aliases })
       try {
-        batch.update(resource.name, this.#bodyOf(resource))
+        batch.update(name, this.#bodyOf(resource))
       } catch (error) {
         if (!(error instanceof XdsError)) throw error
-        rejected.set(resource.name, error.message)
+        rejected.set(name, error.message)
       }
     }
-    return rejected
+    return { held, rejected }
   }
 
   #bodyOf({ resource }: Resource): Uint8Array {
@@ -141,8 +153,8 @@ export class TypeState {
     throw new XdsError('invalid-resource', `expected a body of type ${typeUrl}, got "${resource.typeUrl}"`)
   }
 
-  #record(response: DeltaDiscoveryResponse, rejected: ReadonlyMap<string, string>): void {
-    for (const { name, version, aliases } of response.resources) {
+  #record(held: readonly Held[], rejected: ReadonlyMap<string, string>, removed: readonly string[]): void {
+    for (const { name, version, aliases } of held) {
       const reason = rejected.get(name)
       if (reason === undefined) {
         this.#versions.set(name, version)
@@ -154,9 +166,10 @@ export class TypeState {
         if (this.#versions.has(name)) this.#versions.set(name, '')
         this.#rejected.set(name, reason)
       }
-      for (const answered of [name, ...aliases]) this.names.found(answered)
+      this.names.found(name)
+      for (const alias of aliases ?? []) this.names.found(alias)
     }
-    for (const name of response.removedResources) {
+    for (const name of removed) {
       this.#versions.delete(name)
       this.#rejected.delete(name)
       this.names.missing(name)
@@ -167,6 +180,17 @@ export class TypeState {
     this.#isSynced = true
     this.#setSynced()
   }
+}
+
+/** What is kept of a resource until its response is in force. */
+interface Held extends Pick<Resource, 'name' | 'version'> {
+  readonly aliases?: readonly string[]
+}
+
+interface Decoded {
+  readonly held: readonly Held[]
+  /** Name → reason. */
+  readonly rejected: ReadonlyMap<string, string>
 }
 
 function nackMessage(rejected: ReadonlyMap<string, string>): string {

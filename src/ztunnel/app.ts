@@ -140,6 +140,7 @@ async function compose(parts: Parts): Promise<Ztunnel> {
         ...common,
       }),
   ])
+  await trimMemory()
   control.start()
   serve(control, stateReady, workloads, drain.signal).catch((error) => {
     log.error('cannot go on', { error: errorText(error) })
@@ -228,7 +229,6 @@ async function serve(
   signal: AbortSignal,
 ): Promise<void> {
   await control.synced
-  await trimMemory()
   stateReady.complete()
   if (signal.aborted) return
   await workloads.run(signal)
