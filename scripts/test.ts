@@ -44,6 +44,8 @@ let passed = 0
 let failed = 0
 /** What the file under way has printed, kept for the case that it fails. */
 let details: string[] = []
+/** Whether what comes now says why the last file failed: of its end and its exit status nothing was printed before. */
+let explaining = false
 
 createInterface(child.stdout).on('line', (line) => {
   const [, indent = '', not, directive = ''] = /^( *)(not )?ok \d+.*?(# (?:SKIP|TODO).*)?$/i.exec(line) ?? []
@@ -52,6 +54,11 @@ createInterface(child.stdout).on('line', (line) => {
     if (not !== undefined || directive !== '') failed++
     else passed++
   }
+  if (explaining && /^ {2}/.test(line)) {
+    process.stdout.write(`${line}\n`)
+    return
+  }
+  explaining = false
   if (!isResult || indent !== '') {
     if (details.length < MAX_DETAIL_LINES) details.push(line)
     return
@@ -62,6 +69,7 @@ createInterface(child.stdout).on('line', (line) => {
     process.stdout.write(`${details.join('\n')}\n`)
   }
   process.stdout.write(`${line}\n`)
+  explaining = not !== undefined
   details = []
 })
 

@@ -2,8 +2,9 @@ import './support/own-namespaces.ts'
 import t from 'tap'
 import { startEngine } from './support/engine.ts'
 import { DockerMesh } from './support/mesh.ts'
+import { setTimeLimit } from './support/time-limit.ts'
 
-t.setTimeout(180_000)
+setTimeLimit(t, 300_000)
 
 const APP = 'http://app/'
 const IDLE = ['sleep', '1000']

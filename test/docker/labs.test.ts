@@ -7,8 +7,9 @@ import t from 'tap'
 import { LAB_CHECKS } from '../../src/checks/index.ts'
 import { startBareEngine } from './support/engine.ts'
 import { readLabSteps } from './support/lab-steps.ts'
+import { setTimeLimit } from './support/time-limit.ts'
 
-t.setTimeout(900_000)
+setTimeLimit(t, 900_000)
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const STEP_TIMEOUT_MS = 240_000

@@ -4,8 +4,9 @@ import t from 'tap'
 import { BASE_IMAGE } from './support/base-image.ts'
 import { startEngine } from './support/engine.ts'
 import { DockerMesh, NETWORK } from './support/mesh.ts'
+import { setTimeLimit } from './support/time-limit.ts'
 
-t.setTimeout(180_000)
+setTimeLimit(t, 300_000)
 
 const APP = 'http://app/'
 const IDLE = ['sleep', '1000']

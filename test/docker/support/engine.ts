@@ -47,7 +47,13 @@ export async function startEngine(options: { readonly liveRestore?: boolean } = 
 /** Starts one with nothing in it; `flags` are dockerd's. */
 export async function startBareEngine(flags: readonly string[] = []): Promise<Engine> {
   const engine = new OwnEngine(mkdtempSync(join(tmpdir(), 'docker-engine-')), flags)
-  await engine.start()
+  try {
+    await engine.start()
+  } catch (error) {
+    // A daemon that goes on would keep the test from its end.
+    await engine.stop()
+    throw error
+  }
   return engine
 }
 
@@ -102,7 +108,8 @@ class OwnEngine implements Engine {
 
   async stop(): Promise<void> {
     const running = await this.docker('ps', '-aq').catch(() => '')
-    if (running !== '') await this.docker('rm', '-f', ...running.split('\n'))
+    // What cannot be removed goes with the process namespace; the daemon must be ended whatever it says.
+    if (running !== '') await this.docker('rm', '-f', ...running.split('\n')).catch(() => {})
     await this.#end('SIGTERM')
     // What is mounted below goes with the mount namespace; the files would stay.
     execFileSync('sh', [

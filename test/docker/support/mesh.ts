@@ -11,6 +11,9 @@ const ZTUNNEL = resolve(import.meta.dirname, '../../../bin/ztunnel.js')
 /** The Docker network that the containers are in. */
 export const NETWORK = 'mesh'
 
+/** One that hangs at its end is no reason to wait for the test's own time-out. */
+const END_TIMEOUT_MS = 20_000
+
 export type Role = 'agent' | 'proxy'
 
 /** Which nodes there are, and the address by which each reaches the control plane. */
@@ -27,21 +30,15 @@ export class DockerMesh {
     this.engine = engine
   }
 
+  /** Leaves nothing behind when it fails: a process that goes on would keep the test from its end. */
   static async start(engine: Engine): Promise<DockerMesh> {
     const mesh = new DockerMesh(engine)
-    for (const folder of ['config', 'certs', 'run']) mkdirSync(join(mesh.directory, folder))
-    // In a container of its own the proxy would have Docker's name server too.
-    writeFileSync(join(mesh.directory, 'resolv.conf'), 'nameserver 127.0.0.11\noptions ndots:0\n')
-    await engine.docker('network', 'create', '--subnet', '10.90.0.0/24', NETWORK)
-    for (const node of Object.keys(NODES)) addNode(node, NODES[node as NodeName])
-    await mesh.startConfigServer()
-    await Promise.all(
-      (['node-a', 'node-b'] as const).map(async (node) => {
-        mesh.startAgent(node)
-        mesh.startProxy(node)
-        await mesh.untilLogged(`proxy@${node}`, /marking server ready/)
-      }),
-    )
+    try {
+      await mesh.#startAll()
+    } catch (error) {
+      await mesh.stop()
+      throw error
+    }
     return mesh
   }
 
@@ -83,7 +80,9 @@ export class DockerMesh {
     this.#processes.delete(name)
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
+    const impatience = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS)
     await once(child, 'exit')
+    clearTimeout(impatience)
   }
 
   /** Runs a container of compose service `service` in project `demo`; `flags` come before the image. */
@@ -178,6 +177,22 @@ export class DockerMesh {
   async stop(): Promise<void> {
     await Promise.all([...this.#processes.keys()].map((name) => this.end(name)))
     rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  async #startAll(): Promise<void> {
+    for (const folder of ['config', 'certs', 'run']) mkdirSync(join(this.directory, folder))
+    // In a container of its own the proxy would have Docker's name server too.
+    writeFileSync(join(this.directory, 'resolv.conf'), 'nameserver 127.0.0.11\noptions ndots:0\n')
+    await this.engine.docker('network', 'create', '--subnet', '10.90.0.0/24', NETWORK)
+    for (const node of Object.keys(NODES)) addNode(node, NODES[node as NodeName])
+    await this.startConfigServer()
+    await Promise.all(
+      (['node-a', 'node-b'] as const).map(async (node) => {
+        this.startAgent(node)
+        this.startProxy(node)
+        await this.untilLogged(`proxy@${node}`, /marking server ready/)
+      }),
+    )
   }
 
   #at(path: string): string {

@@ -10,10 +10,12 @@ if (process.env[VARIABLE] === undefined) {
   // engine takes a dead containerd that nobody buried for one that is alive.
   const prepare = 'unset NODE_OPTIONS; mount -t tmpfs tmpfs /run && ip link set lo up && "$@"'
   const again = ['sh', '-c', prepare, 'sh', process.execPath, ...process.argv.slice(1)]
-  const { status, error } = spawnSync('unshare', [...flags, '--', ...again], {
+  // When the runner kills this process, which hears nothing meanwhile, the rest goes with it.
+  const unshare = ['--pdeathsig', 'KILL', '--', 'unshare', ...flags]
+  const { status, error } = spawnSync('setpriv', [...unshare, '--', ...again], {
     stdio: 'inherit',
     env: { ...process.env, [VARIABLE]: '1' },
   })
-  if (error !== undefined) process.stderr.write(`cannot run unshare (package util-linux): ${error.message}\n`)
+  if (error !== undefined) process.stderr.write(`cannot run setpriv (package util-linux): ${error.message}\n`)
   process.exit(status ?? 1)
 }
