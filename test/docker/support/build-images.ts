@@ -18,6 +18,8 @@ import { installPrograms } from './install-engine.ts'
 /** The image of all roles and the one of the applications. */
 export const IMAGE = 'ztunnel-node'
 export const APP_IMAGE = `${IMAGE}-app`
+/** Envoy, with what makes a sidecar of it. */
+export const ENVOY_IMAGE = `${IMAGE}-envoy`
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 const DEBIAN = 'bookworm'
@@ -34,11 +36,11 @@ const NOT_IN_SLIM = [
 ]
 /** The machine's own is what is built by, unchanged. */
 const NO_NETWORK = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false']
-/** Certificates that this machine trusts: its way to npm's registry may need them. */
+/** Certificates that this machine trusts: its ways to npm's registry and Python's index may need them. */
 const TRUSTED = '/etc/ssl/certs/ca-certificates.crt'
 
 /**
- * Builds both images by the Dockerfile as it is and saves them in a file of `directory`, for an engine that has no
+ * Builds the images by the Dockerfile as it is and saves them in a file of `directory`, for an engine that has no
  * network to pull or build by. Needs a network itself, and changes nothing of the machine's.
  */
 export async function buildImages(directory: string): Promise<string> {
@@ -56,11 +58,16 @@ export async function buildImages(directory: string): Promise<string> {
     const context = join(directory, 'build-image')
     writeBuildImage(context)
     docker('build', '--network=host', '-t', 'test-build', context)
-    const args = ['--build-arg=BASE=test-base', '--build-arg=BUILD=test-build']
+    const pip = join(directory, 'python-image')
+    writePythonImage(pip)
+    docker('build', '--network=host', '-t', 'test-python', pip)
+    const images = { BASE: 'test-base', BUILD: 'test-build', PYTHON: 'test-python' }
+    const args = Object.entries(images).map(([name, image]) => `--build-arg=${name}=${image}`)
     docker('build', '--network=host', ...args, '--target=app', '-t', APP_IMAGE, ROOT)
+    docker('build', '--network=host', ...args, '--target=envoy', '-t', ENVOY_IMAGE, ROOT)
     docker('build', '--network=host', ...args, '-t', IMAGE, ROOT)
     const saved = join(directory, 'images.tar')
-    docker('save', '-o', saved, IMAGE, APP_IMAGE)
+    docker('save', '-o', saved, IMAGE, APP_IMAGE, ENVOY_IMAGE)
     return saved
   } finally {
     await engine.stop()
@@ -116,14 +123,30 @@ function writeBuildImage(context: string): void {
     'RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm',
     `ENV NPM_CONFIG_REGISTRY=${registry.trim()}`,
   ]
+  writeContext(context, lines, ['NODE_EXTRA_CA_CERTS', 'NPM_CONFIG_CAFILE'])
+}
+
+/** Stands in for the image `python`: the base with Debian's pip, which asks the index that this machine's asks. */
+function writePythonImage(context: string): void {
+  mkdirSync(context)
+  const index = spawnSync('python3', ['-m', 'pip', 'config', 'get', 'global.index-url'], { encoding: 'utf8' })
+  const url = process.env['PIP_INDEX_URL'] ?? index.stdout?.trim()
+  const lines = [
+    'FROM test-base',
+    'RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-pip > /dev/null',
+    ...(url ? [`ENV PIP_INDEX_URL=${url}`] : []),
+  ]
+  writeContext(context, lines, ['PIP_CERT'])
+}
+
+/** The Dockerfile of `lines`; `variables` tell a program where the certificates are that this machine trusts. */
+function writeContext(context: string, lines: readonly string[], variables: readonly string[]): void {
+  const trusting: string[] = []
   if (existsSync(TRUSTED)) {
     cpSync(realpathSync(TRUSTED), join(context, 'trusted.crt'))
-    lines.push(
-      `COPY trusted.crt ${TRUSTED}`,
-      `ENV NODE_EXTRA_CA_CERTS=${TRUSTED} NPM_CONFIG_CAFILE=${TRUSTED}`,
-    )
+    trusting.push(`COPY trusted.crt ${TRUSTED}`, ...variables.map((name) => `ENV ${name}=${TRUSTED}`))
   }
-  writeFileSync(join(context, 'Dockerfile'), `${lines.join('\n')}\n`)
+  writeFileSync(join(context, 'Dockerfile'), `${[...lines, ...trusting].join('\n')}\n`)
 }
 
 /** npm's own folder: that of the npm that runs this script, or else of the one on PATH. */

@@ -48,6 +48,12 @@ export class ComposeProject {
     return id
   }
 
+  /** In the project's network. */
+  async address(service: string): Promise<string> {
+    const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
+    return this.#engine.docker('inspect', '-f', format, await this.container(service))
+  }
+
   /** A request out of the container of a service, in a connection of its own. */
   async curl(from: string, url: string): Promise<Answer> {
     const flags = ['-s', '--max-time', '5', '-w', '\n%{http_code}', url]
@@ -94,7 +100,7 @@ export class ComposeProject {
   }
 
   async down(): Promise<void> {
-    await this.compose('--profile', 'waypoint', 'down', '--volumes', '--timeout', '5')
+    await this.compose('--profile', 'waypoint', '--profile', 'sidecar', 'down', '--volumes', '--timeout', '5')
     rmSync(this.directory, { recursive: true, force: true })
   }
 
