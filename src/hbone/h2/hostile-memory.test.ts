@@ -122,7 +122,10 @@ t.test('a peer that makes us reset its streams is as one that resets them', asyn
       await settled()
     }
     t.match(peer.ended?.error, { code: 'protocol', h2Code: ERROR.ENHANCE_YOUR_CALM }, name)
-    t.ok(peer.streams.length > 15 && peer.streams.length < 25, `${name}: after ${peer.streams.length} streams`)
+    t.ok(
+      peer.streams.length > 15 && peer.streams.length < 25,
+      `${name}: after ${peer.streams.length} streams`,
+    )
   }
 })
 
