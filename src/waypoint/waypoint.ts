@@ -83,8 +83,8 @@ export class Waypoint {
           request.refuse(503)
           return this.#reportRefusal(formatSocketAddress(request.peer), formatSocketAddress(request.local))
         }
-        request.tunnel.whenClosed(release)
-        this.#handling.add(handle(request))
+        // Not when the tunnel closes: what is done for it may outlive it.
+        this.#handling.add(handle(request), release)
       },
     })
     this.#listener = this.#listen()

@@ -1,5 +1,6 @@
 // A member of the mesh attacks one pod of a proxy process. What it can make the
 // process hold is bounded, and the other pods' requests are answered meanwhile.
+import { writeFileSync } from 'node:fs'
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
@@ -7,6 +8,7 @@ import {
   attackerSession,
   attackerTls,
   connectRequest,
+  DEAF,
   ECHO,
   ENDLESS,
   eventually,
@@ -123,6 +125,34 @@ t.test('streams opened and reset as fast as possible leave nothing behind', asyn
   session.destroy()
   await eventually('the application is let go', () => place.victim.apps.open === 0)
   await untilAnswered(place)
+})
+
+t.test('a tunnel that is reset keeps its place while its application has yet to read', async (t) => {
+  const place = await neighbourhood(t, 'hp-deaf')
+  const session = await attackerSession(place)
+  // More than the kernel takes, so that the rest waits in the proxy.
+  place.victim.pair.pod.run(() => {
+    for (const name of ['tcp_wmem', 'tcp_rmem'])
+      writeFileSync(`/proc/sys/net/ipv4/${name}`, '4096 65536 65536')
+  })
+  const unread = Buffer.alloc(2 * MIB)
+  const abandon = (): Promise<number> =>
+    new Promise((resolve) => {
+      const stream = session.request(connectRequest(place, DEAF), { endStream: false })
+      stream.on('error', () => {})
+      stream.once('response', (headers) => {
+        const status = Number(headers[':status'])
+        if (status !== 200) return resolve(status)
+        stream.write(unread, () => stream.close(constants.NGHTTP2_CANCEL, () => resolve(status)))
+      })
+    })
+  const statuses: number[] = []
+  for (let i = 0; i < MAX_CONNECTIONS + 20; i++) statuses.push(await abandon())
+  const accepted = statuses.filter((status) => status === 200).length
+  t.ok(accepted > 0 && accepted <= MAX_CONNECTIONS, `${accepted} accepted`)
+  t.equal(statuses.at(-1), 503)
+  t.ok(place.victim.apps.open <= MAX_CONNECTIONS, `${place.victim.apps.open} connections of the application`)
+  await answered(t, place.askNeighbour(20))
 })
 
 t.test('a flood of PINGs from a peer that reads no answer ends the connection', async (t) => {

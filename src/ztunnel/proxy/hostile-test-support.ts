@@ -24,6 +24,8 @@ export const PATIENCE_MS = 400
 export const ENDLESS = 8000
 /** Port of one that sends back what it gets. */
 export const ECHO = 8001
+/** Port of one that reads nothing. */
+export const DEAF = 8002
 
 /** One pod with its applications and, at the other end of a cable, whoever talks to it. */
 export interface AttackedPod {
@@ -152,6 +154,7 @@ async function startPod(
     send()
     socket.resume()
   })
+  await startApp(t, pair.pod, DEAF, apps, (socket) => socket.pause())
   await startApp(t, pair.pod, ECHO, apps, (socket) => socket.pipe(socket))
   const sockets = createSocketFactory({ namespace: pair.pod, mark: undefined, reusePort: false })
   const proxy = WorkloadProxy.create(shared, createLocalWorkload(shared.mesh, own), sockets)

@@ -3,16 +3,22 @@ export class InFlight {
   #open = 0
   readonly #waiting: (() => void)[] = []
 
-  /** Counts the work until it settles, whichever way. */
-  add(work: Promise<unknown>): void {
+  /** Counts the work until it settles, whichever way; `whenDone` is called then. */
+  add(work: Promise<unknown>, whenDone?: () => void): void {
     this.#open++
-    work.then(this.#done, this.#done)
+    const done = whenDone === undefined ? this.#done : () => this.#doneThen(whenDone)
+    work.then(done, done)
   }
 
   /** Resolves when nothing is under way. */
   idle(): Promise<void> {
     if (this.#open === 0) return Promise.resolve()
     return new Promise((resolve) => void this.#waiting.push(resolve))
+  }
+
+  #doneThen(whenDone: () => void): void {
+    whenDone()
+    this.#done()
   }
 
   readonly #done = (): void => {

@@ -111,8 +111,8 @@ export class WorkloadProxy {
       settings,
       onRequest: (request) => {
         if (!this.#limit.enter()) return this.#refuseRequest(request)
-        request.tunnel.whenClosed(this.#leave)
-        this.#handling.add(handleRequest(request))
+        // Not when the tunnel closes: a dial, or an application that does not read, may outlive it.
+        this.#handling.add(handleRequest(request), this.#leave)
       },
     })
   }
