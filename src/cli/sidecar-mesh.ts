@@ -100,7 +100,9 @@ export async function meshOfControlPlane(id: string, controlPlane: ControlPlane)
   }
 }
 
+/** For the mesh to come, and the workload with it: a container may just be starting. Milliseconds. */
 const PATIENCE_MS = 30_000
+/** Between two looks at the mesh that has come so far, milliseconds. */
 const LOOK_EVERY_MS = 50
 
 function delay(ms: number): Promise<void> {
