@@ -154,6 +154,8 @@ function timedOut(why: string, cause?: Error): HboneError {
 
 /** ztunnel reports a failed TLS handshake of the client side as an I/O error. */
 function tlsError(error: Error): HboneError {
+  // We are done before the peer has looked at our certificate, and may write to one that has closed already.
+  if ('code' in error && CLOSED.has(String(error.code))) return closedEarly(error)
   const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
   const mismatch = error.name === 'IdentityError'
   return new HboneError(mismatch ? 'identity' : 'tls', `io error: ${reason}`, { cause: error })
@@ -163,11 +165,14 @@ function http2Error(error: unknown): HboneError {
   return new HboneError('http2', `http2 handshake failed: ${errorText(error)}`, { cause: error })
 }
 
-function closedEarly(): HboneError {
+const CLOSED: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET'])
+
+function closedEarly(cause?: Error): HboneError {
   return new HboneError(
     'tls',
     'io error: peer closed the connection during the handshake: maybe it does not accept our certificate; ' +
       'see the log of the peer, and compare the roots of both',
+    { cause },
   )
 }
 

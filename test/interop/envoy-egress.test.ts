@@ -63,7 +63,7 @@ t.test('Envoy as the egress gateway of a captured workload', async (t) => {
     const socket = await dialIn(client, VIP, 9001)
     socket.write('hello')
     t.equal((await receive(socket)).bytes, 0)
-    t.equal(await envoy.stat('vip_10.96.0.200_9001.rbac.denied'), 1)
+    await envoy.counted('vip_10.96.0.200_9001.rbac.denied', 1)
   })
 
   await t.test('without its gateway the ServiceEntry leads nowhere, least of all past it', async (t) => {

@@ -104,9 +104,11 @@ t.test('Envoy as an ingress gateway, itself in no mesh', async (t) => {
   })
 
   await t.test('through the waypoint, which refuses the gateway', async (t) => {
+    // RBAC judges at the first byte, by when Envoy has dialled the application.
+    lab.app('app/server', 9003, t)
     const client = await dial(9103)
     client.write('hello')
     t.equal((await receive(client)).bytes, 0)
-    t.equal(await guard.stat('vip_10.96.0.10_9003.rbac.denied'), 1)
+    await guard.counted('vip_10.96.0.10_9003.rbac.denied', 1)
   })
 })

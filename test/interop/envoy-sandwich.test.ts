@@ -65,7 +65,7 @@ t.test(
         const client = await dial(9001)
         client.write('hello')
         t.equal((await receive(client)).bytes, 0)
-        t.equal(await envoy.stat('vip_10.96.0.11_9001.rbac.denied'), 1)
+        await envoy.counted('vip_10.96.0.11_9001.rbac.denied', 1)
       },
     )
 

@@ -80,7 +80,7 @@ t.test('Envoy as a waypoint between two proxies of ours', async (t) => {
     client.write('hello')
     t.equal((await receive(client)).bytes, 0)
     if (forbidden.connections > 0) t.equal((await receive(await forbidden.accept())).bytes, 0)
-    t.equal(await envoy.stat('vip_10.96.0.10_9003.rbac.denied'), 1)
+    await envoy.counted('vip_10.96.0.10_9003.rbac.denied', 1)
   })
 
   await t.test('our server refuses the waypoint: 401, and the client’s connection ends', async (t) => {

@@ -70,6 +70,17 @@ export class EnvoyProcess implements AsyncDisposable {
     return Number(line?.slice(name.length + 2) ?? 0)
   }
 
+  /** Waits until a counter is at a value: what Envoy does for a connection goes on after the client has its end. */
+  async counted(name: string, value: number): Promise<void> {
+    let last = Number.NaN
+    await until(async () => {
+      last = await this.stat(name)
+      return last === value
+    }, `${name} is ${value}`).catch((error: unknown) => {
+      throw new Error(`${name} stays at ${last}, not ${value}`, { cause: error })
+    })
+  }
+
   /** Waits for a line of its output that holds all the texts. */
   async line(...texts: readonly string[]): Promise<string> {
     const find = (): string | undefined =>
