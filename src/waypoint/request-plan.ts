@@ -3,7 +3,6 @@ import { type HttpHeaders, type HttpRequestHead, planRequest, type RequestPlan }
 import type { AppProtocol, Route, RouteStep } from '../mesh/index.ts'
 import type { Arrival } from './arrival.ts'
 import { backendRoute, ownRoute } from './backends.ts'
-import { withByteWrites } from './byte-writes.ts'
 import { WaypointError } from './errors.ts'
 import type { ForwardTarget, HttpExchange, HttpProtocol } from './http/index.ts'
 import type { WaypointRules } from './rules.ts'
@@ -65,7 +64,7 @@ export function forwardTarget(
   return {
     upstreamKey: `${protocol} ${upstreamKey(route)}`,
     protocol,
-    connect: async () => withByteWrites((await dialUpstream(deps, route, shared, NEVER)).stream),
+    connect: async () => (await dialUpstream(deps, route, shared, NEVER)).stream,
   }
 }
 

@@ -20,7 +20,6 @@ import type { VerdictListener } from '../ztunnel/proxy/policy-log.ts'
 import type { SocketFactory } from '../ztunnel/proxy/socket-factory.ts'
 import type { ProxySettings } from '../ztunnel/settings.ts'
 import { type Arrival, isArrivalContext } from './arrival.ts'
-import { withByteWrites } from './byte-writes.ts'
 import { HttpUpstreamPool, serveHttp } from './http/index.ts'
 import { type HttpHandlerDependencies, httpHandler } from './http-handler.ts'
 import type { WaypointRules } from './rules.ts'
@@ -150,7 +149,7 @@ export class Waypoint {
     arrival: Arrival,
     handler: ReturnType<typeof httpHandler>,
   ): Promise<void> {
-    return serveHttp(withByteWrites(tunnel), {
+    return serveHttp(tunnel, {
       protocol: 'auto',
       upstreams: this.#upstreams,
       onRequest: (exchange) => void handler.request(exchange, arrival),

@@ -97,8 +97,8 @@ export class Receiver implements FrameListener {
         if ((flags & FLAG.ACK) === 0) this.#onSettings(payload)
         break
       case FRAME.PING:
-        if (flags & FLAG.ACK) this.#session.pong()
-        else this.#answer(FRAME.PING, payload)
+        if ((flags & FLAG.ACK) === 0) this.#answer(FRAME.PING, payload)
+        else if (!this.#session.pong(payload)) this.budget.idleFrame()
         break
       case FRAME.GOAWAY:
         this.budget.idleFrame()

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { CLIENT_PREFACE, DEFAULT_WINDOW, ERROR, errorName, FLAG, FRAME, MAX_31 } from './constants.ts'
 import { Http2Error, protocolError } from './errors.ts'
@@ -67,7 +68,7 @@ export class Http2Session {
   readonly #blocked = new Set<TunnelStream>()
   /** Wait for the end of a congestion. */
   readonly #waiting = new Set<TunnelStream>()
-  readonly #pings: (() => void)[] = []
+  readonly #pings: { readonly payload: Buffer; readonly onPong: () => void }[] = []
   #nextId = 1
   #lastPeerId = 0
   #lastTakenId = MAX_31
@@ -138,9 +139,11 @@ export class Http2Session {
   /** Asks for a sign of life; never answered when the connection ends before. */
   ping(onPong: () => void): void {
     if (this.destroyed) return
-    this.#pings.push(onPong)
+    // Not to be guessed: an answer proves that the peer has read the question.
+    const payload = randomBytes(PING_LENGTH)
+    this.#pings.push({ payload, onPong })
     this.slabs.trim()
-    this.#writer.frame(FRAME.PING, 0, 0, PING_PAYLOAD)
+    this.#writer.frame(FRAME.PING, 0, 0, payload)
     this.schedule()
   }
 
@@ -271,8 +274,13 @@ export class Http2Session {
     this.schedule()
   }
 
-  pong(): void {
-    this.#pings.shift()?.()
+  /** Whether it answers the PING that has waited longest. */
+  pong(payload: Buffer): boolean {
+    const [ping] = this.#pings
+    if (ping === undefined || !ping.payload.equals(payload)) return false
+    this.#pings.shift()
+    ping.onPong()
+    return true
   }
 
   /** New settings of the peer. Windows of open streams change with them (RFC 9113 section 6.9.2). */
@@ -368,7 +376,8 @@ export class Http2Session {
   }
 }
 
-const PING_PAYLOAD = Buffer.alloc(8)
+/** RFC 9113 section 6.7. */
+const PING_LENGTH = 8
 
 function windowOverflow(): Http2Error {
   return protocolError('FLOW_CONTROL_ERROR', 'a window beyond 2³¹−1')

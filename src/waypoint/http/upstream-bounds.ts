@@ -4,7 +4,7 @@ export interface UpstreamPoolOptions {
   readonly maxConnections?: number | undefined
   /** Requests per upstream key that wait for a connection. Default 1024. */
   readonly maxPending?: number | undefined
-  /** A connection that nobody uses is closed after that, milliseconds. Default 60 s. */
+  /** A connection that nobody uses is closed after that, milliseconds. Default 30 s. */
   readonly idleTimeoutMs?: number | undefined
 }
 
